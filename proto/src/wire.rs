@@ -1,0 +1,194 @@
+//! Between the domain types and their gRPC messages.
+
+use std::time::{Duration, SystemTime};
+
+use crate::{
+    report::{EndedBy, Quantiles, Report, one_line},
+    v1,
+};
+
+impl From<&Report> for v1::Result {
+    fn from(report: &Report) -> Self {
+        Self {
+            success: report.success,
+            request_count: report.request_count,
+            failed_count: report.failed_count,
+            latency_p50: report.latency.and_then(|latency| duration(latency.p50)),
+            latency_p99: report.latency.and_then(|latency| duration(latency.p99)),
+            success_rate: report.success_rate(),
+            message: report.message.clone(),
+            planned_count: report.planned_count,
+            first_request_latency: report.first_request.and_then(duration),
+            cold: report.cold.map(v1::Quantiles::from),
+            warm: report.warm.map(v1::Quantiles::from),
+            status_counts: report
+                .statuses
+                .iter()
+                .map(|(status, count)| v1::StatusCount { status: (*status).into(), count: *count })
+                .collect(),
+            connections_used: report.connections,
+            app_wait: report.app_wait.and_then(duration),
+            schedule_lateness_p99: report.lateness_p99.and_then(duration),
+            start_time: Some(report.started.into()),
+            end_time: Some(report.ended.into()),
+            ended_by: v1::EndedBy::from(report.ended_by).into(),
+        }
+    }
+}
+
+/// Why a message holds no report.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// A field that every report has is absent.
+    #[error("the result lacks {0}")]
+    Missing(&'static str),
+    /// Numbers that cannot be.
+    #[error("the result has {failed} failed of {requests} requests")]
+    MoreFailedThanSent {
+        /// `failed_count`.
+        failed: u32,
+        /// `request_count`.
+        requests: u32,
+    },
+}
+
+impl TryFrom<v1::Result> for Report {
+    type Error = WireError;
+
+    /// Takes a message that a pod sent: derived numbers are derived again, the message is made to fit.
+    fn try_from(result: v1::Result) -> Result<Self, WireError> {
+        if result.failed_count > result.request_count {
+            return Err(WireError::MoreFailedThanSent {
+                failed: result.failed_count,
+                requests: result.request_count,
+            });
+        }
+        Ok(Self {
+            success: result.success,
+            ended_by: result.ended_by().into(),
+            planned_count: result.planned_count,
+            request_count: result.request_count,
+            failed_count: result.failed_count,
+            latency: quantiles(result.latency_p50, result.latency_p99),
+            first_request: result.first_request_latency.and_then(from_duration),
+            cold: result.cold.and_then(|cold| quantiles(cold.p50, cold.p99)),
+            warm: result.warm.and_then(|warm| quantiles(warm.p50, warm.p99)),
+            statuses: result
+                .status_counts
+                .iter()
+                .filter_map(|entry| Some((u16::try_from(entry.status).ok()?, entry.count)))
+                .collect(),
+            connections: result.connections_used,
+            app_wait: result.app_wait.and_then(from_duration),
+            lateness_p99: result.schedule_lateness_p99.and_then(from_duration),
+            started: time(result.start_time).ok_or(WireError::Missing("start_time"))?,
+            ended: time(result.end_time).ok_or(WireError::Missing("end_time"))?,
+            message: one_line(&result.message),
+        })
+    }
+}
+
+impl From<EndedBy> for v1::EndedBy {
+    fn from(ended_by: EndedBy) -> Self {
+        match ended_by {
+            EndedBy::Count => Self::Count,
+            EndedBy::Time => Self::Time,
+            EndedBy::Stable => Self::Stable,
+            EndedBy::AppUnavailable => Self::AppUnavailable,
+            EndedBy::BadPlan => Self::BadPlan,
+            EndedBy::NoReport => Self::NoReport,
+        }
+    }
+}
+
+impl From<v1::EndedBy> for EndedBy {
+    /// What a newer sidecar ends by, and we do not know, counts as its time limit.
+    fn from(ended_by: v1::EndedBy) -> Self {
+        match ended_by {
+            v1::EndedBy::Count => Self::Count,
+            v1::EndedBy::Time | v1::EndedBy::Unspecified => Self::Time,
+            v1::EndedBy::Stable => Self::Stable,
+            v1::EndedBy::AppUnavailable => Self::AppUnavailable,
+            v1::EndedBy::BadPlan => Self::BadPlan,
+            v1::EndedBy::NoReport => Self::NoReport,
+        }
+    }
+}
+
+impl From<Quantiles> for v1::Quantiles {
+    fn from(quantiles: Quantiles) -> Self {
+        Self { p50: duration(quantiles.p50), p99: duration(quantiles.p99) }
+    }
+}
+
+fn quantiles(p50: Option<prost_types::Duration>, p99: Option<prost_types::Duration>) -> Option<Quantiles> {
+    Some(Quantiles { p50: p50.and_then(from_duration)?, p99: p99.and_then(from_duration)? })
+}
+
+/// The message for `duration`; `None` past what the message can hold.
+#[must_use]
+pub fn duration(duration: Duration) -> Option<prost_types::Duration> {
+    duration.try_into().ok()
+}
+
+fn from_duration(duration: prost_types::Duration) -> Option<Duration> {
+    duration.try_into().ok()
+}
+
+/// Years 1970 to 9999, which the annotation can hold.
+fn time(timestamp: Option<prost_types::Timestamp>) -> Option<SystemTime> {
+    timestamp.filter(|timestamp| (0..253_402_300_800).contains(&timestamp.seconds))?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use prost::Message;
+
+    use super::*;
+
+    fn report() -> Report {
+        let at = UNIX_EPOCH + Duration::from_millis(1_790_000_000_123);
+        Report {
+            success: true,
+            request_count: 20,
+            failed_count: 3,
+            planned_count: 21,
+            latency: Some(Quantiles { p50: Duration::from_micros(7), p99: Duration::from_secs(2) }),
+            statuses: [(200, 17), (0, 3)].into(),
+            connections: 2,
+            ..Report::without_requests(EndedBy::Count, at, "17/20 requests succeeded")
+        }
+    }
+
+    #[test]
+    fn a_report_survives_the_wire() {
+        let bytes = v1::Result::from(&report()).encode_to_vec();
+        let read = v1::Result::decode(&*bytes).unwrap();
+        assert!((read.success_rate - 0.85).abs() < 1e-9);
+        assert_eq!(Report::try_from(read), Ok(report()));
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_refused() {
+        let forged = v1::Result { failed_count: 21, ..v1::Result::from(&report()) };
+        assert_eq!(Report::try_from(forged), Err(WireError::MoreFailedThanSent { failed: 21, requests: 20 }));
+        let timeless = v1::Result { end_time: None, ..v1::Result::from(&report()) };
+        assert_eq!(Report::try_from(timeless), Err(WireError::Missing("end_time")));
+    }
+
+    #[test]
+    fn a_time_that_no_annotation_can_hold_is_refused() {
+        let far = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
+        let forged = v1::Result { start_time: far, ..v1::Result::from(&report()) };
+        assert_eq!(Report::try_from(forged), Err(WireError::Missing("start_time")));
+    }
+
+    #[test]
+    fn a_message_is_made_to_fit() {
+        let long = v1::Result { message: "\nä".repeat(400), ..v1::Result::from(&report()) };
+        let read = Report::try_from(long).unwrap();
+        assert!(read.message.len() <= crate::report::MAX_MESSAGE && !read.message.contains('\n'));
+    }
+}
