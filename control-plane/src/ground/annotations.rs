@@ -1,0 +1,300 @@
+//! What a pod's annotations ask for, parsed at the door.
+
+mod duration;
+mod endpoint;
+mod keys;
+mod number;
+mod port;
+mod quantity;
+mod reader;
+
+use std::time::Duration;
+
+pub use duration::{DurationError, GoDuration};
+pub use endpoint::{Endpoint, EndpointPath};
+pub use keys::{ALL, Key};
+pub use number::{Concurrency, RequestCount, SuccessThreshold};
+pub use port::{PortSetting, PortSettingError};
+use proto::plan;
+pub use quantity::{Quantity, QuantityError};
+pub use reader::{Problem, ProblemKind};
+use reader::{Reader, check_that};
+
+use crate::ground::pod::Texts;
+
+/// Smallest memory limit of the sidecar: runc starts no container below 4Mi, and ours needs room.
+const MIN_MEMORY_LIMIT: u64 = 8 << 20;
+
+/// What a pod asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// What to request.
+    pub endpoint: Endpoint,
+    /// How many requests.
+    pub requests: RequestCount,
+    /// The time over which they are spread.
+    pub duration: Duration,
+    /// The app's port, where the pod says so.
+    pub port: Option<PortSetting>,
+    /// Requests in flight at most.
+    pub concurrency: Concurrency,
+    /// Share of requests that must succeed.
+    pub success_threshold: SuccessThreshold,
+    /// Resources of the injected container, where the pod says so.
+    pub resources: ResourceSettings,
+    /// Kinds of pods that are warmed although they are left alone by default.
+    pub allow: Allow,
+}
+
+/// Resources of the injected container, as far as the pod sets them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResourceSettings {
+    /// CPU request
+    pub cpu_request: Option<Quantity>,
+    /// CPU limit
+    pub cpu_limit: Option<Quantity>,
+    /// Memory request
+    pub memory_request: Option<Quantity>,
+    /// Memory limit, at least 8Mi
+    pub memory_limit: Option<Quantity>,
+}
+
+impl ResourceSettings {
+    /// Whether the pod sets any.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// Kinds of pods that are warmed only when the pod asks for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Pods of a Job
+    pub job: bool,
+    /// Pods in their node's network
+    pub host_network: bool,
+}
+
+/// Reads `annotations`: the settings, or everything that is wrong with them.
+pub fn read(annotations: &Texts<'_>) -> Result<Settings, Vec<Problem>> {
+    let mut reader = Reader::new(annotations);
+    let settings = Settings {
+        endpoint: reader.read(&keys::ENDPOINT, str::parse).unwrap_or_default(),
+        requests: reader.read(&keys::REQUESTS, str::parse).unwrap_or_default(),
+        duration: reader.read(&keys::DURATION, warmup_duration).unwrap_or(Duration::from_secs(30)),
+        port: reader.read(&keys::PORT, str::parse),
+        concurrency: reader.read(&keys::CONCURRENCY, str::parse).unwrap_or_default(),
+        success_threshold: reader.read(&keys::SUCCESS_THRESHOLD, str::parse).unwrap_or_default(),
+        resources: ResourceSettings {
+            cpu_request: reader.read(&keys::CPU_REQUEST, positive_quantity),
+            cpu_limit: reader.read(&keys::CPU_LIMIT, positive_quantity),
+            memory_request: reader.read(&keys::MEMORY_REQUEST, positive_quantity),
+            memory_limit: reader.read(&keys::MEMORY_LIMIT, memory_limit),
+        },
+        allow: reader.read(&keys::ALLOW, allow).unwrap_or_default(),
+    };
+    check_order(&mut reader, &settings.resources);
+    refuse_what_is_not_built(&mut reader);
+    reader.finish(settings)
+}
+
+/// Keys below our prefix that we do not know: most likely typing errors.
+pub fn unknown<'a>(annotations: &'a Texts<'_>) -> impl Iterator<Item = &'a str> {
+    annotations
+        .keys()
+        .map(|key| &**key)
+        .filter(|key| key.starts_with("kube-booster.io/"))
+        .filter(|key| !ALL.iter().any(|known| known.name == *key))
+}
+
+/// The annotations that later versions fulfil: a value that says more than the default does is refused, not ignored.
+fn refuse_what_is_not_built(reader: &mut Reader<'_, '_>) {
+    reader.not_built(&keys::PROTOCOL, |value| match value {
+        "http" => Ok(true),
+        "https" | "h2c" | "grpc" => Ok(false),
+        _ => Err("is no protocol"),
+    });
+    reader.not_built(&keys::UNTIL, |value| match value {
+        "count" => Ok(true),
+        "stable" => Ok(false),
+        _ => Err("is no stop rule"),
+    });
+    reader.not_built(&keys::RAMP, |value| match value.parse::<GoDuration>() {
+        Ok(GoDuration(ramp)) if ramp <= plan::MAX_DURATION => Ok(ramp.is_zero()),
+        _ => Err("is no duration up to 5m"),
+    });
+    reader.not_built(&keys::RETRIES, |value| match value.parse::<u32>() {
+        Ok(retries) if retries <= 10 => Ok(retries == 0),
+        _ => Err("is not a whole number from 0 to 10"),
+    });
+    reader.not_built(&keys::CONNECTIONS, |value| match value.parse::<Concurrency>() {
+        Ok(connections) => Ok(connections.get() == 1),
+        Err(_) => Err("is not a whole number from 1 to 64"),
+    });
+    reader.not_built(&keys::TIMEOUT, |value| match value.parse::<GoDuration>() {
+        Ok(GoDuration(limit)) if (Duration::from_secs(1)..=plan::MAX_DURATION).contains(&limit) => Ok(false),
+        _ => Err("is no duration from 1s to 5m"),
+    });
+    for key in [&keys::GRPC_METHOD, &keys::GRPC_PAYLOAD, &keys::CONFIG] {
+        reader.not_built(key, |_| Ok(false));
+    }
+}
+
+fn warmup_duration(text: &str) -> Result<Duration, String> {
+    let GoDuration(duration) = text.parse().map_err(|error| format!("is {error}"))?;
+    check_that(duration >= Duration::from_millis(1), "is too short")?;
+    check_that(duration <= plan::MAX_DURATION, "is too long")?;
+    Ok(duration)
+}
+
+fn positive_quantity(text: &str) -> Result<Quantity, String> {
+    let quantity: Quantity = text.parse().map_err(|error| format!("is {error}"))?;
+    check_that(!quantity.is_zero(), "is nothing")?;
+    Ok(quantity)
+}
+
+fn memory_limit(text: &str) -> Result<Quantity, String> {
+    let limit = positive_quantity(text)?;
+    check_that(limit.bytes() >= MIN_MEMORY_LIMIT, "is too small for the sidecar")?;
+    Ok(limit)
+}
+
+fn allow(text: &str) -> Result<Allow, String> {
+    let mut allow = Allow::default();
+    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match word {
+            "job" => allow.job = true,
+            "host-network" => allow.host_network = true,
+            _ => return Err("names a kind of pod that cannot be allowed".to_owned()),
+        }
+    }
+    Ok(allow)
+}
+
+/// A request above its limit is refused by the API server, and the pod with it.
+fn check_order(reader: &mut Reader<'_, '_>, resources: &ResourceSettings) {
+    let pairs = [
+        (&keys::CPU_REQUEST, &resources.cpu_request, &resources.cpu_limit),
+        (&keys::MEMORY_REQUEST, &resources.memory_request, &resources.memory_limit),
+    ];
+    for (key, request, limit) in pairs {
+        if let (Some(request), Some(limit)) = (request, limit)
+            && request > limit
+        {
+            reader.bad(key, format!("is above the limit {limit}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn texts(json: &str) -> Texts<'_> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn refused(json: &str, expected: &Expect) {
+        let problems = read(&texts(json)).unwrap_err();
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert!(lines.iter().all(|line| line.len() <= 256), "the API server cuts warnings off at 256 bytes");
+        expected.assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn without_annotations_the_defaults_hold() {
+        let settings = read(&texts("{}")).unwrap();
+        assert_eq!(settings.endpoint, Endpoint::Paths(vec!["/".parse().unwrap()]));
+        assert_eq!(settings.requests.get(), 3);
+        assert_eq!(settings.duration, Duration::from_secs(30));
+        assert_eq!((settings.port, settings.concurrency.get()), (None, 64));
+        assert!((settings.success_threshold.share() - 0.5).abs() < 1e-9);
+        assert!(!settings.resources.is_set() && settings.allow == Allow::default());
+    }
+
+    #[test]
+    fn every_built_annotation_is_read() {
+        let settings = read(&texts(
+            r#"{"kube-booster.io/warmup-endpoint": "/a b?c=1", "kube-booster.io/warmup-requests": "40",
+                "kube-booster.io/warmup-duration": "1m30s", "kube-booster.io/warmup-port": "web",
+                "kube-booster.io/warmup-concurrency": "8", "kube-booster.io/warmup-success-threshold": "95%",
+                "kube-booster.io/sidecar-cpu-request": "5m", "kube-booster.io/sidecar-cpu-limit": "0.1",
+                "kube-booster.io/sidecar-memory-request": "4Mi", "kube-booster.io/sidecar-memory-limit": "16MB",
+                "kube-booster.io/warmup-allow": "job, host-network"}"#,
+        ))
+        .unwrap();
+        assert_eq!(settings.endpoint.to_string(), "/a /b?c=1");
+        assert_eq!((settings.requests.get(), settings.duration), (40, Duration::from_secs(90)));
+        assert_eq!(settings.port.map(|port| port.to_string()).as_deref(), Some("web"));
+        assert_eq!(settings.concurrency.get(), 8);
+        assert_eq!(settings.resources.memory_limit.map(|limit| limit.to_string()).as_deref(), Some("16000000"));
+        assert_eq!(settings.allow, Allow { job: true, host_network: true });
+    }
+
+    #[test]
+    fn a_bad_value_is_answered_with_what_to_write_instead() {
+        refused(
+            r#"{"kube-booster.io/warmup-requests": "many", "kube-booster.io/warmup-duration": "30",
+                "kube-booster.io/warmup-port": "70000", "kube-booster.io/warmup-success-threshold": "120%",
+                "kube-booster.io/warmup-endpoint": "http://db/x", "kube-booster.io/warmup-concurrency": "65",
+                "kube-booster.io/sidecar-cpu-request": "2", "kube-booster.io/sidecar-cpu-limit": "1",
+                "kube-booster.io/sidecar-memory-limit": "4Mi", "kube-booster.io/warmup-allow": "everything"}"#,
+            &expect![[r#"
+                kube-booster.io/warmup-endpoint: "http://db/x" is a URL, and only paths of the pod itself are requested; use paths such as /search?q=a, separated by spaces, or auto
+                kube-booster.io/warmup-requests: "many" is not a whole number; use a whole number from 1 to 12000
+                kube-booster.io/warmup-duration: "30" is a duration without a unit; use a duration from 1ms to 5m, such as 30s or 1m30s
+                kube-booster.io/warmup-port: "70000" is no port number; use a port number or a container port's name
+                kube-booster.io/warmup-concurrency: "65" is out of range; use a whole number from 1 to 64
+                kube-booster.io/warmup-success-threshold: "120%" is out of range; use a percentage from 0% to 100%
+                kube-booster.io/sidecar-memory-limit: "4Mi" is too small for the sidecar; use a quantity of bytes from 8Mi, such as 16Mi
+                kube-booster.io/warmup-allow: "everything" names a kind of pod that cannot be allowed; use job, host-network or both with a comma
+                kube-booster.io/sidecar-cpu-request: "2" is above the limit 1; use a quantity of cores such as 5m"#]],
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_not_built_yet_is_refused_and_not_ignored() {
+        refused(
+            r#"{"kube-booster.io/warmup-protocol": "grpc", "kube-booster.io/warmup-until": "stable",
+                "kube-booster.io/warmup-ramp": "5s", "kube-booster.io/warmup-retries": "3",
+                "kube-booster.io/warmup-connections": "4", "kube-booster.io/warmup-timeout": "10s",
+                "kube-booster.io/warmup-grpc-method": "a.B/C", "kube-booster.io/warmup-config": "big"}"#,
+            &expect![[r#"
+                kube-booster.io/warmup-protocol: "grpc" is not supported by this version yet; leave it out or use "http"
+                kube-booster.io/warmup-until: "stable" is not supported by this version yet; leave it out or use "count"
+                kube-booster.io/warmup-ramp: "5s" is not supported by this version yet; leave it out or use "0s"
+                kube-booster.io/warmup-retries: "3" is not supported by this version yet; leave it out or use "0"
+                kube-booster.io/warmup-connections: "4" is not supported by this version yet; leave it out or use "1"
+                kube-booster.io/warmup-timeout: "10s" is not supported by this version yet; leave it out
+                kube-booster.io/warmup-grpc-method: "a.B/C" is not supported by this version yet; leave it out
+                kube-booster.io/warmup-config: "big" is not supported by this version yet; leave it out"#]],
+        );
+    }
+
+    #[test]
+    fn a_bad_value_of_what_is_not_built_yet_is_called_bad() {
+        refused(
+            r#"{"kube-booster.io/warmup-protocol": "spdy", "kube-booster.io/warmup-timeout": "1h"}"#,
+            &expect![[r#"
+                kube-booster.io/warmup-protocol: "spdy" is no protocol; use http, https, h2c or grpc
+                kube-booster.io/warmup-timeout: "1h" is no duration from 1s to 5m; use a duration from 1s to 5m"#]],
+        );
+    }
+
+    #[test]
+    fn a_default_that_is_spelled_out_is_no_request_for_more() {
+        let spelled = r#"{"kube-booster.io/warmup-protocol": "http", "kube-booster.io/warmup-until": "count",
+            "kube-booster.io/warmup-ramp": "0s", "kube-booster.io/warmup-retries": "0",
+            "kube-booster.io/warmup-connections": "1"}"#;
+        assert_eq!(read(&texts(spelled)), read(&texts("{}")));
+    }
+
+    #[test]
+    fn typing_errors_are_found() {
+        let annotations = texts(r#"{"kube-booster.io/warmup-request": "3", "kube-booster.io/warmup": "enabled", "a/b": ""}"#);
+        assert_eq!(unknown(&annotations).collect::<Vec<_>>(), ["kube-booster.io/warmup-request"]);
+    }
+}

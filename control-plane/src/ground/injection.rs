@@ -1,0 +1,181 @@
+//! What becomes of a pod at admission: left as it is, or given gate, label, sidecar and volume.
+
+mod container;
+mod patch;
+
+pub use patch::{Operation, operations};
+use proto::{names, plan::Plan};
+use serde_json::Value;
+
+use super::{
+    annotations::{self, ProblemKind, ResourceSettings, Settings},
+    plan,
+    pod::Pod,
+    resources, target,
+};
+
+/// What every injected container is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SidecarTemplate {
+    /// Image, by tag or digest.
+    pub image: String,
+    /// `host:port` of the report server; an address, so that the sidecar needs no DNS.
+    pub report_address: String,
+    /// The name in the report server's certificate.
+    pub report_server_name: String,
+    /// The CA certificates to trust, PEM.
+    pub report_ca: String,
+}
+
+/// What becomes of a pod.
+#[derive(Debug, PartialEq)]
+pub enum Decision {
+    /// The pod does not ask for a warm-up.
+    NotAsked,
+    /// The pod asks for a warm-up and is left alone.
+    Skipped {
+        /// Why, for the counter.
+        reason: Skip,
+        /// Why, for the author.
+        warnings: Vec<String>,
+    },
+    /// The pod is given these; no operation where it has them already.
+    Injected {
+        /// JSON Patch operations.
+        operations: Vec<Operation>,
+        /// What the author should know.
+        warnings: Vec<String>,
+    },
+}
+
+/// Why a pod that asks for a warm-up is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Skip {
+    /// An annotation has a value that it does not take.
+    BadAnnotation,
+    /// An annotation asks for what this version cannot do yet.
+    NotBuilt,
+    /// Nothing says where the requests should go.
+    NoTarget,
+    /// A Job's pod: nobody sends it users, and it is to end.
+    Job,
+    /// A static pod's mirror, which cannot be changed.
+    MirrorPod,
+    /// A Windows pod, on which the sidecar does not run.
+    Windows,
+    /// A pod in its node's network.
+    HostNetwork,
+    /// A container or volume of the author's bears the name of ours.
+    NameTaken,
+}
+
+impl Skip {
+    /// The label of the counter.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::BadAnnotation => "bad_annotation",
+            Self::NotBuilt => "not_built",
+            Self::NoTarget => "no_target",
+            Self::Job => "job",
+            Self::MirrorPod => "mirror_pod",
+            Self::Windows => "windows",
+            Self::HostNetwork => "host_network",
+            Self::NameTaken => "name_taken",
+        }
+    }
+}
+
+/// What becomes of `pod`, admitted under `admission_uid`. `raw` is the value that `pod` was read from.
+#[must_use]
+pub fn decide(pod: &Pod<'_>, admission_uid: &str, template: &SidecarTemplate) -> Decision {
+    if pod.annotation(names::WARMUP_ANNOTATION) != Some("enabled") {
+        return Decision::NotAsked;
+    }
+    match settle(pod, admission_uid) {
+        Ok(wanted) => inject(pod, &wanted, template),
+        Err(left_alone) => left_alone,
+    }
+}
+
+/// What a pod that is to be injected wants.
+struct Wanted {
+    plan: Plan,
+    resources: ResourceSettings,
+}
+
+fn settle(pod: &Pod<'_>, admission_uid: &str) -> Result<Wanted, Decision> {
+    let no_annotations = annotations::read(&Default::default());
+    let read = pod.metadata.annotations.as_ref().map_or(no_annotations, annotations::read);
+    let settings = read.map_err(|problems| {
+        let is_bad = problems.iter().any(|problem| problem.kind == ProblemKind::Bad);
+        let reason = if is_bad { Skip::BadAnnotation } else { Skip::NotBuilt };
+        skipped(reason, problems.iter().map(ToString::to_string).collect())
+    })?;
+    if let Some(decision) = kind_left_alone(pod, &settings) {
+        return Err(decision);
+    }
+    let target = target::find(pod, &settings).map_err(|error| skipped(Skip::NoTarget, vec![error.to_string()]))?;
+    let plan = plan::make(&settings, target, &plan::trace_id(admission_uid));
+    Ok(Wanted { plan, resources: settings.resources })
+}
+
+/// Kinds of pods that nobody waits for, or that our container cannot be in.
+fn kind_left_alone(pod: &Pod<'_>, settings: &Settings) -> Option<Decision> {
+    let (reason, why) = if is_mirror(pod) {
+        (Skip::MirrorPod, "static pods cannot be changed")
+    } else if is_windows(pod) {
+        (Skip::Windows, "the sidecar runs on Linux only")
+    } else if is_of_job(pod) && !settings.allow.job {
+        (Skip::Job, "it belongs to a Job; kube-booster.io/warmup-allow: job warms it all the same")
+    } else if pod.spec.host_network == Some(true) && !settings.allow.host_network {
+        (Skip::HostNetwork, "it uses hostNetwork; kube-booster.io/warmup-allow: host-network warms it all the same")
+    } else if is_name_taken(pod) {
+        (Skip::NameTaken, "one of its containers or volumes is named kube-booster-warmup; rename it")
+    } else {
+        return None;
+    };
+    Some(skipped(reason, vec![why.to_owned()]))
+}
+
+fn skipped(reason: Skip, why: Vec<String>) -> Decision {
+    let warnings = why.into_iter().map(|why| format!("pod is not warmed up: {why}")).collect();
+    Decision::Skipped { reason, warnings }
+}
+
+fn is_mirror(pod: &Pod<'_>) -> bool {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    pod.annotation("kubernetes.io/config.mirror").is_some() || owners.iter().any(|owner| &*owner.kind == "Node")
+}
+
+fn is_windows(pod: &Pod<'_>) -> bool {
+    let selected = pod.spec.node_selector.as_ref().and_then(|selector| selector.get("kubernetes.io/os"));
+    let os = pod.spec.os.as_ref().map(|os| &os.name);
+    [selected, os].into_iter().flatten().any(|os| &**os == "windows")
+}
+
+fn is_of_job(pod: &Pod<'_>) -> bool {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    owners.iter().any(|owner| &*owner.kind == "Job" && owner.api_version.starts_with("batch/"))
+}
+
+/// Beside our own container, which an injected pod has among its init containers.
+fn is_name_taken(pod: &Pod<'_>) -> bool {
+    let has_container = patch::has_sidecar(pod);
+    let has_volume = patch::has_volume(pod);
+    pod.spec.containers.iter().any(|container| &*container.name == names::SIDECAR_CONTAINER)
+        || has_volume && !has_container
+}
+
+fn inject(pod: &Pod<'_>, wanted: &Wanted, template: &SidecarTemplate) -> Decision {
+    let resources = resources::of_sidecar(resources::qos_class(pod), &wanted.resources);
+    let mut warnings: Vec<String> = resources.warning.into_iter().collect();
+    if let Some(annotations) = &pod.metadata.annotations {
+        warnings.extend(annotations::unknown(annotations).map(|key| format!("{key}: unknown annotation, ignored")));
+    }
+    let sidecar: Value = container::sidecar(pod, &wanted.plan, resources.json, template);
+    Decision::Injected { operations: operations(pod, sidecar), warnings }
+}
+
+#[cfg(test)]
+mod tests;

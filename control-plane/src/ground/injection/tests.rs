@@ -1,0 +1,345 @@
+use expect_test::expect;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
+
+fn template() -> SidecarTemplate {
+    SidecarTemplate {
+        image: "kube-booster/sidecar:1".to_owned(),
+        report_address: "10.96.0.7:9090".to_owned(),
+        report_server_name: "kube-booster-reports.kube-booster-system.svc".to_owned(),
+        report_ca: "-----BEGIN CERTIFICATE-----".to_owned(),
+    }
+}
+
+fn decide_json(pod: &Value) -> Decision {
+    let text = pod.to_string();
+    decide(&serde_json::from_str(&text).unwrap(), UID, &template())
+}
+
+fn injected(pod: &Value) -> Value {
+    let Decision::Injected { operations, .. } = decide_json(pod) else { panic!("not injected: {pod}") };
+    let patch: json_patch::Patch = serde_json::from_value(json!(operations)).unwrap();
+    let mut patched = pod.clone();
+    json_patch::patch(&mut patched, &patch).unwrap();
+    patched
+}
+
+fn app() -> Value {
+    json!({
+        "metadata": {"annotations": {"kube-booster.io/warmup": "enabled"}},
+        "spec": {"containers": [{"name": "app", "ports": [{"containerPort": 8080}]}]},
+    })
+}
+
+fn skipped_because(pod: &Value) -> Skip {
+    match decide_json(pod) {
+        Decision::Skipped { reason, warnings } => {
+            assert!(warnings.iter().all(|warning| warning.starts_with("pod is not warmed up: ")));
+            assert!(!warnings.is_empty());
+            reason
+        }
+        other => panic!("not skipped but {other:?}"),
+    }
+}
+
+#[test]
+fn an_injected_pod_has_gate_label_sidecar_and_volume() {
+    let patched = serde_json::to_string_pretty(&injected(&app())).unwrap();
+    expect![[r#"
+        {
+          "metadata": {
+            "annotations": {
+              "kube-booster.io/warmup": "enabled"
+            },
+            "labels": {
+              "kube-booster.io/injected": "true"
+            }
+          },
+          "spec": {
+            "containers": [
+              {
+                "name": "app",
+                "ports": [
+                  {
+                    "containerPort": 8080
+                  }
+                ]
+              }
+            ],
+            "initContainers": [
+              {
+                "env": [
+                  {
+                    "name": "KUBE_BOOSTER_PLAN",
+                    "value": "{\"version\":1,\"traceId\":\"705ab4f5639311e8b7cc42010a800002\",\"port\":8080,\"steps\":[{\"requests\":[{\"protocol\":\"http\",\"method\":\"GET\",\"path\":\"/\"}],\"count\":3}],\"shape\":{\"paced\":{\"durationMs\":30000}},\"limits\":{\"concurrency\":64,\"successThreshold\":0.5},\"wait\":{\"tcpSocket\":{\"port\":8080}}}"
+                  },
+                  {
+                    "name": "KUBE_BOOSTER_REPORT_ADDRESS",
+                    "value": "10.96.0.7:9090"
+                  },
+                  {
+                    "name": "KUBE_BOOSTER_REPORT_SERVER_NAME",
+                    "value": "kube-booster-reports.kube-booster-system.svc"
+                  },
+                  {
+                    "name": "KUBE_BOOSTER_REPORT_CA",
+                    "value": "-----BEGIN CERTIFICATE-----"
+                  },
+                  {
+                    "name": "KUBE_BOOSTER_POD_UID",
+                    "valueFrom": {
+                      "fieldRef": {
+                        "fieldPath": "metadata.uid"
+                      }
+                    }
+                  },
+                  {
+                    "name": "KUBE_BOOSTER_POD_IPS",
+                    "valueFrom": {
+                      "fieldRef": {
+                        "fieldPath": "status.podIPs"
+                      }
+                    }
+                  }
+                ],
+                "image": "kube-booster/sidecar:1",
+                "name": "kube-booster-warmup",
+                "restartPolicy": "Always",
+                "securityContext": {
+                  "allowPrivilegeEscalation": false,
+                  "capabilities": {
+                    "drop": [
+                      "ALL"
+                    ]
+                  },
+                  "readOnlyRootFilesystem": true,
+                  "runAsNonRoot": true,
+                  "seccompProfile": {
+                    "type": "RuntimeDefault"
+                  }
+                },
+                "volumeMounts": [
+                  {
+                    "mountPath": "/var/run/kube-booster",
+                    "name": "kube-booster-warmup",
+                    "readOnly": true
+                  }
+                ]
+              }
+            ],
+            "readinessGates": [
+              {
+                "conditionType": "kube-booster.io/warmup-ready"
+              }
+            ],
+            "volumes": [
+              {
+                "name": "kube-booster-warmup",
+                "projected": {
+                  "sources": [
+                    {
+                      "serviceAccountToken": {
+                        "audience": "kube-booster.io",
+                        "expirationSeconds": 600,
+                        "path": "token"
+                      }
+                    },
+                    {
+                      "downwardAPI": {
+                        "items": [
+                          {
+                            "fieldRef": {
+                              "fieldPath": "metadata.annotations['kube-booster.io/warmup-report']"
+                            },
+                            "path": "report"
+                          }
+                        ]
+                      }
+                    }
+                  ]
+                }
+              }
+            ]
+          }
+        }"#]].assert_eq(&patched);
+}
+
+#[test]
+fn only_the_value_enabled_turns_warm_up_on() {
+    for value in ["true", "Enabled", "", "disabled"] {
+        let mut pod = app();
+        pod["metadata"]["annotations"]["kube-booster.io/warmup"] = value.into();
+        assert_eq!(decide_json(&pod), Decision::NotAsked, "{value}");
+    }
+    assert_eq!(decide_json(&json!({"metadata": {}, "spec": {"containers": []}})), Decision::NotAsked);
+}
+
+#[test]
+fn kinds_of_pods_that_nobody_waits_for_are_left_alone() {
+    let with = |pointer: &str, value: Value| {
+        let mut pod = app();
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        pod.pointer_mut(parent).unwrap()[key] = value;
+        pod
+    };
+    let owner = |kind: &str, version: &str| json!([{"apiVersion": version, "kind": kind, "name": "x", "controller": true}]);
+    assert_eq!(skipped_because(&with("/metadata/ownerReferences", owner("Job", "batch/v1"))), Skip::Job);
+    assert_eq!(skipped_because(&with("/metadata/ownerReferences", owner("Node", "v1"))), Skip::MirrorPod);
+    assert_eq!(skipped_because(&with("/spec/os", json!({"name": "windows"}))), Skip::Windows);
+    assert_eq!(skipped_because(&with("/spec/nodeSelector", json!({"kubernetes.io/os": "windows"}))), Skip::Windows);
+    assert_eq!(skipped_because(&with("/spec/hostNetwork", json!(true))), Skip::HostNetwork);
+    assert_eq!(skipped_because(&with("/spec/volumes", json!([{"name": "kube-booster-warmup"}]))), Skip::NameTaken);
+    assert_eq!(skipped_because(&with("/spec/containers", json!([]))), Skip::NoTarget);
+    injected(&with("/metadata/ownerReferences", owner("Job", "example.com/v1")));
+    injected(&with("/metadata/ownerReferences", owner("ReplicaSet", "apps/v1")));
+}
+
+#[test]
+fn a_pod_may_ask_for_a_warm_up_in_spite_of_its_kind() {
+    let mut pod = app();
+    pod["metadata"]["annotations"]["kube-booster.io/warmup-allow"] = "job,host-network".into();
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "x"}]);
+    pod["spec"]["hostNetwork"] = json!(true);
+    injected(&pod);
+}
+
+#[test]
+fn a_bad_annotation_leaves_the_pod_untouched() {
+    let mut pod = app();
+    pod["metadata"]["annotations"]["kube-booster.io/warmup-requests"] = "0".into();
+    assert_eq!(skipped_because(&pod), Skip::BadAnnotation);
+    pod["metadata"]["annotations"]["kube-booster.io/warmup-requests"] = "5".into();
+    pod["metadata"]["annotations"]["kube-booster.io/warmup-until"] = "stable".into();
+    assert_eq!(skipped_because(&pod), Skip::NotBuilt);
+}
+
+#[test]
+fn an_unknown_annotation_warns_and_does_not_stop_the_injection() {
+    let mut pod = app();
+    pod["metadata"]["annotations"]["kube-booster.io/warmup-request"] = "5".into();
+    let Decision::Injected { warnings, .. } = decide_json(&pod) else { panic!("not injected") };
+    assert_eq!(warnings, ["kube-booster.io/warmup-request: unknown annotation, ignored"]);
+}
+
+#[test]
+fn a_report_that_a_copied_manifest_brings_along_is_emptied() {
+    let mut pod = app();
+    pod["metadata"]["annotations"]["kube-booster.io/warmup-report"] = r#"{"success":true}"#.into();
+    assert_eq!(injected(&pod)["metadata"]["annotations"]["kube-booster.io/warmup-report"], "");
+}
+
+#[test]
+fn a_root_pods_sidecar_is_not_root() {
+    let mut pod = app();
+    pod["spec"]["securityContext"] = json!({"runAsUser": 0});
+    assert_eq!(injected(&pod)["spec"]["initContainers"][0]["securityContext"]["runAsUser"], 65532);
+    pod["spec"]["securityContext"] = json!({"runAsUser": 1000});
+    assert_eq!(injected(&pod)["spec"]["initContainers"][0]["securityContext"].get("runAsUser"), None);
+}
+
+#[test]
+fn text_of_an_annotation_is_safe_from_the_kubelets_expansion() {
+    let mut pod = app();
+    pod["metadata"]["annotations"]["kube-booster.io/warmup-endpoint"] = "/$(HOME)".into();
+    let patched = injected(&pod);
+    let value = patched["spec"]["initContainers"][0]["env"][0]["value"].as_str().unwrap();
+    assert!(value.contains("/$$(HOME)"), "{value}");
+    assert_eq!(Plan::from_env_value(value).unwrap().steps[0].requests[0].path, "/$(HOME)");
+}
+
+/// What an injection may add, taken out again.
+fn without_injection(mut pod: Value, original: &Value) -> Value {
+    let ours = |value: &Value, key: &str, name: &str| value[key] == name;
+    let lists = [
+        ("initContainers", "name", names::SIDECAR_CONTAINER),
+        ("volumes", "name", names::SIDECAR_VOLUME),
+        ("readinessGates", "conditionType", names::CONDITION),
+    ];
+    for (list, key, name) in lists {
+        if let Some(elements) = pod["spec"][list].as_array_mut() {
+            elements.retain(|element| !ours(element, key, name));
+        }
+        if original["spec"].get(list).is_none() {
+            pod["spec"].as_object_mut().unwrap().remove(list);
+        }
+    }
+    let metadata = pod["metadata"].as_object_mut().unwrap();
+    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+        labels.remove(names::INJECTED_LABEL);
+    }
+    if original["metadata"].get("labels").is_none() {
+        metadata.remove("labels");
+    }
+    pod
+}
+
+prop_compose! {
+    fn any_resources()(kind in 0..4) -> Value {
+        let amounts = json!({"cpu": "1", "memory": "64Mi"});
+        match kind {
+            0 => json!({}),
+            1 => json!({"requests": {"cpu": "100m"}}),
+            2 => json!({"requests": amounts, "limits": amounts}),
+            _ => json!({"limits": amounts, "claims": [{"name": "future"}]}),
+        }
+    }
+}
+
+prop_compose! {
+    /// Pods with and without each part that an injection touches, and with fields that no type of ours knows.
+    fn any_pod()(
+        labels in proptest::option::of(proptest::collection::btree_map("[a-z./~]{1,8}", "[a-z]{0,4}", 0..3)),
+        inits in proptest::option::of(proptest::collection::vec((any_resources(), proptest::bool::ANY), 0..3)),
+        volumes in proptest::option::of(proptest::collection::vec("[a-z]{1,5}", 0..3)),
+        gates in proptest::option::of(proptest::collection::vec("[a-z]{1,5}/[a-z]", 0..2)),
+        resources in any_resources(),
+        user in proptest::option::of(0..3_i64),
+        text in "\\PC{0,20}",
+    ) -> Value {
+        let mut pod = app();
+        pod["metadata"]["fieldOfTomorrow"] = json!({"text": text});
+        pod["spec"]["fieldOfTomorrow"] = json!([text, 1.5, null]);
+        pod["spec"]["containers"][0]["resources"] = resources;
+        pod["spec"]["containers"][0]["fieldOfTomorrow"] = json!(text);
+        if let Some(labels) = labels { pod["metadata"]["labels"] = json!(labels); }
+        if let Some(inits) = inits {
+            pod["spec"]["initContainers"] = inits.into_iter().enumerate().map(|(i, (resources, is_sidecar))| json!({
+                "name": format!("init{i}"), "resources": resources, "restartPolicy": is_sidecar.then_some("Always"),
+            })).collect();
+        }
+        if let Some(volumes) = volumes {
+            pod["spec"]["volumes"] = volumes.into_iter().map(|name| json!({"name": name, "emptyDir": {}})).collect();
+        }
+        if let Some(gates) = gates {
+            pod["spec"]["readinessGates"] = gates.into_iter().map(|gate| json!({"conditionType": gate})).collect();
+        }
+        if let Some(user) = user { pod["spec"]["securityContext"] = json!({"runAsUser": user}); }
+        pod
+    }
+}
+
+fn class(pod: &Value) -> resources::QosClass {
+    resources::qos_class(&serde_json::from_str(&pod.to_string()).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn injecting_adds_what_is_listed_and_nothing_else(pod in any_pod()) {
+        prop_assert_eq!(without_injection(injected(&pod), &pod), pod);
+    }
+
+    #[test]
+    fn injecting_twice_adds_nothing(pod in any_pod()) {
+        let once = injected(&pod);
+        prop_assert_eq!(injected(&once), once);
+    }
+
+    #[test]
+    fn the_qos_class_stays(pod in any_pod()) {
+        prop_assert_eq!(class(&injected(&pod)), class(&pod));
+    }
+}

@@ -1,0 +1,60 @@
+//! The plan that a pod's settings and target make.
+
+use std::time::Duration;
+
+use proto::plan::{self, Limits, Plan, Request, Shape, Step};
+
+use super::{annotations::Settings, target::Target};
+
+/// One step with one request for each path.
+#[must_use]
+pub fn make(settings: &Settings, target: Target, trace_id: &str) -> Plan {
+    Plan {
+        version: plan::VERSION,
+        trace_id: trace_id.to_owned(),
+        port: target.port,
+        steps: vec![Step {
+            requests: target.paths.into_iter().map(Request::get).collect(),
+            count: settings.requests.get(),
+        }],
+        shape: Shape::Paced { duration_ms: millis(settings.duration) },
+        limits: Limits {
+            concurrency: settings.concurrency.get(),
+            success_threshold: settings.success_threshold.share(),
+        },
+        wait: target.wait,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The trace id of an admission: its UID without dashes, which stays the same over retries and reinvocation.
+/// A UID that is no UUID gives the hexadecimal form of its first bytes, padded.
+#[must_use]
+pub fn trace_id(admission_uid: &str) -> String {
+    let hex: String = admission_uid.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
+    // A trace id of zeros is invalid in W3C Trace Context.
+    if hex.bytes().all(|byte| byte == b'0') { format!("{:032x}", 1) } else { format!("{hex:0<32.32}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_trace_id_is_the_admissions_uid() {
+        assert_eq!(trace_id("705ab4f5-6393-11e8-b7cc-42010a800002"), "705ab4f5639311e8b7cc42010a800002");
+    }
+
+    proptest! {
+        #[test]
+        fn every_trace_id_is_valid(uid in "\\PC{0,50}") {
+            let id = trace_id(&uid);
+            prop_assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) && id.bytes().any(|b| b != b'0'));
+        }
+    }
+}

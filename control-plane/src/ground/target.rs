@@ -1,0 +1,226 @@
+//! Where the warm-up requests of a pod go.
+
+use proto::plan;
+
+use super::{
+    annotations::{Endpoint, EndpointPath, PortSetting, Settings},
+    pod::{Container, HttpGet, Pod, PortReference, Probe},
+};
+
+/// Says which container is the app, where a pod has several (set by meshes and by people).
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// Where the requests go and how to tell that the app answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Port of the app.
+    pub port: u16,
+    /// Paths to cycle through; never empty.
+    pub paths: Vec<String>,
+    /// The question that the sidecar asks until the app answers it.
+    pub wait: plan::Probe,
+}
+
+/// Why a pod has no target; each says what to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// A name that no container gives to a port.
+    #[error("kube-booster.io/warmup-port: no container has a port named {0:?}; use one of its port names or a number")]
+    UnknownName(String),
+    /// Nothing says which port is the app's.
+    #[error(
+        "kube-booster.io/warmup-port: container {0:?} has no readiness probe with a port, no port named http, and not \
+         exactly one port; set the annotation to the app's port"
+    )]
+    NoPort(String),
+    /// `auto` needs an HTTP readiness probe.
+    #[error(
+        "kube-booster.io/warmup-endpoint: \"auto\" needs an httpGet readiness probe, and container {0:?} has none; \
+         name the paths instead"
+    )]
+    NoProbePath(String),
+    /// The readiness probe's path is none that can be requested.
+    #[error("kube-booster.io/warmup-endpoint: the readiness probe's path cannot be requested; name the paths instead")]
+    BadProbePath,
+    /// A spec without containers, which the API server refuses anyway.
+    #[error("the pod has no container")]
+    NoContainer,
+}
+
+/// The target of `pod` under `settings`.
+pub fn find(pod: &Pod<'_>, settings: &Settings) -> Result<Target, TargetError> {
+    let app = app_container(pod).ok_or(TargetError::NoContainer)?;
+    let (port, owner) = match &settings.port {
+        Some(PortSetting::Number(number)) => (*number, owner_of(pod, *number).unwrap_or(app)),
+        Some(PortSetting::Name(name)) => named(pod, name).ok_or_else(|| TargetError::UnknownName(name.clone()))?,
+        None => (own_port(app).ok_or_else(|| TargetError::NoPort((*app.name).to_owned()))?, app),
+    };
+    Ok(Target { port, paths: paths(&settings.endpoint, owner)?, wait: wait(owner, port) })
+}
+
+/// The container that the author calls the default one, else the first.
+fn app_container<'p, 'a>(pod: &'p Pod<'a>) -> Option<&'p Container<'a>> {
+    let default = pod.annotation(DEFAULT_CONTAINER);
+    let named = pod.spec.containers.iter().find(|container| Some(&*container.name) == default);
+    named.or_else(|| pod.spec.containers.iter().find(|container| !is_mesh_proxy(container)))
+}
+
+/// Proxies that meshes put first, so that they run before the app does.
+fn is_mesh_proxy(container: &Container<'_>) -> bool {
+    matches!(&*container.name, "istio-proxy" | "linkerd-proxy" | "kuma-sidecar" | "consul-dataplane")
+}
+
+fn owner_of<'p, 'a>(pod: &'p Pod<'a>, number: u16) -> Option<&'p Container<'a>> {
+    pod.spec.containers.iter().find(|container| {
+        container.ports.as_deref().unwrap_or_default().iter().any(|port| port.container_port == number)
+    })
+}
+
+fn named<'p, 'a>(pod: &'p Pod<'a>, name: &str) -> Option<(u16, &'p Container<'a>)> {
+    pod.spec.containers.iter().find_map(|container| Some((container.port_named(name)?, container)))
+}
+
+fn own_port(app: &Container<'_>) -> Option<u16> {
+    let only = || match app.ports.as_deref() {
+        Some([port]) => Some(port.container_port),
+        _ => None,
+    };
+    let probed = app.readiness_probe.as_ref().and_then(|probe| probe.port(app));
+    probed.or_else(|| app.port_named("http")).or_else(only)
+}
+
+fn paths(endpoint: &Endpoint, owner: &Container<'_>) -> Result<Vec<String>, TargetError> {
+    match endpoint {
+        Endpoint::Paths(paths) => Ok(paths.iter().map(ToString::to_string).collect()),
+        Endpoint::Auto => {
+            let probe = owner.readiness_probe.as_ref().and_then(|probe| probe.http_get.as_ref());
+            let probe = probe.ok_or_else(|| TargetError::NoProbePath((*owner.name).to_owned()))?;
+            let path = probe_path(probe).parse::<EndpointPath>().map_err(|_| TargetError::BadProbePath)?;
+            Ok(vec![path.to_string()])
+        }
+    }
+}
+
+fn probe_path<'p>(probe: &'p HttpGet<'_>) -> &'p str {
+    probe.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/")
+}
+
+/// The readiness probe's own question, else the startup probe's, else whether the port takes connections.
+fn wait(owner: &Container<'_>, port: u16) -> plan::Probe {
+    let probes = [&owner.readiness_probe, &owner.startup_probe];
+    let asked = probes.into_iter().flatten().find_map(|probe| question(probe, owner));
+    asked.unwrap_or(plan::Probe::TcpSocket { port })
+}
+
+fn question(probe: &Probe<'_>, owner: &Container<'_>) -> Option<plan::Probe> {
+    let port = probe.port(owner)?;
+    if let Some(http) = &probe.http_get {
+        let is_https = http.scheme.as_deref().is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let headers = http.http_headers.as_deref().unwrap_or_default();
+        return Some(plan::Probe::HttpGet {
+            port,
+            path: probe_path(http).to_owned(),
+            protocol: if is_https { plan::Protocol::Https } else { plan::Protocol::Http },
+            headers: headers
+                .iter()
+                .map(|header| plan::Header { name: (*header.name).to_owned(), value: (*header.value).to_owned() })
+                .collect(),
+        });
+    }
+    if let Some(grpc) = &probe.grpc {
+        let service = grpc.service.as_deref().unwrap_or_default().to_owned();
+        return Some(plan::Probe::Grpc { port, service });
+    }
+    matches!(probe.tcp_socket, Some(super::pod::TcpSocket { port: PortReference::Number(_) | PortReference::Name(_) }))
+        .then_some(plan::Probe::TcpSocket { port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::annotations;
+
+    /// The target of a pod with `containers` and `annotations`, both JSON.
+    fn target(containers: &str, annotations: &str) -> Result<Target, TargetError> {
+        let json = format!(r#"{{"metadata":{{"annotations":{annotations}}},"spec":{{"containers":{containers}}}}}"#);
+        let pod: Pod<'_> = serde_json::from_str(&json).unwrap();
+        let settings = annotations::read(pod.metadata.annotations.as_ref().unwrap()).unwrap();
+        find(&pod, &settings)
+    }
+
+    fn port(containers: &str, annotations: &str) -> u16 {
+        target(containers, annotations).unwrap().port
+    }
+
+    const TWO: &str = r#"[{"name":"app","ports":[{"containerPort":1},{"name":"http","containerPort":2}]},
+                          {"name":"metrics","ports":[{"name":"prom","containerPort":9}],
+                           "readinessProbe":{"tcpSocket":{"port":"prom"}}}]"#;
+
+    #[test]
+    fn the_annotation_wins() {
+        assert_eq!(port(TWO, r#"{"kube-booster.io/warmup-port":"7000"}"#), 7000);
+        assert_eq!(port(TWO, r#"{"kube-booster.io/warmup-port":"prom"}"#), 9);
+    }
+
+    #[test]
+    fn the_readiness_probes_port_comes_before_a_port_named_http() {
+        let probed = r#"[{"name":"app","ports":[{"name":"http","containerPort":2},{"name":"adm","containerPort":3}],
+                          "readinessProbe":{"httpGet":{"port":"adm","path":"/ready"}}}]"#;
+        assert_eq!(port(probed, "{}"), 3);
+    }
+
+    #[test]
+    fn a_port_named_http_comes_before_others_and_an_only_port_needs_no_name() {
+        assert_eq!(port(TWO, "{}"), 2);
+        assert_eq!(port(r#"[{"name":"app","ports":[{"name":"web","containerPort":5}]}]"#, "{}"), 5);
+    }
+
+    #[test]
+    fn a_mesh_proxy_that_stands_first_is_not_the_app() {
+        let meshed = r#"[{"name":"istio-proxy","ports":[{"containerPort":15090}]},
+                         {"name":"app","ports":[{"containerPort":5}]}]"#;
+        assert_eq!(port(meshed, "{}"), 5);
+        let named = r#"{"kubectl.kubernetes.io/default-container":"istio-proxy"}"#;
+        assert_eq!(port(meshed, named), 15090);
+    }
+
+    #[test]
+    fn without_a_port_the_error_names_the_annotation_to_set() {
+        for containers in [r#"[{"name":"app"}]"#, r#"[{"name":"app","ports":[{"containerPort":1},{"containerPort":2}]}]"#] {
+            assert_eq!(target(containers, "{}"), Err(TargetError::NoPort("app".to_owned())));
+        }
+        let unknown = target(TWO, r#"{"kube-booster.io/warmup-port":"web"}"#).unwrap_err();
+        assert_eq!(unknown, TargetError::UnknownName("web".to_owned()));
+    }
+
+    #[test]
+    fn the_waiting_probe_is_the_port_owners_own() {
+        let wait = |containers, annotations| target(containers, annotations).unwrap().wait;
+        let prom = r#"{"kube-booster.io/warmup-port":"prom"}"#;
+        assert_eq!(wait(TWO, "{}"), plan::Probe::TcpSocket { port: 2 });
+        assert_eq!(wait(TWO, prom), plan::Probe::TcpSocket { port: 9 });
+        let http = r#"[{"name":"app","ports":[{"containerPort":2}],"startupProbe":{"httpGet":{"port":3,"host":"db",
+            "scheme":"HTTPS","path":"up","httpHeaders":[{"name":"Host","value":"shop"}]}}}]"#;
+        let header = plan::Header { name: "Host".to_owned(), value: "shop".to_owned() };
+        let expected = plan::Probe::HttpGet {
+            port: 3,
+            path: "up".to_owned(),
+            protocol: plan::Protocol::Https,
+            headers: vec![header],
+        };
+        assert_eq!(wait(http, "{}"), expected);
+        let exec = r#"[{"name":"app","ports":[{"containerPort":2}],"readinessProbe":{"exec":{"command":["true"]}}}]"#;
+        assert_eq!(wait(exec, "{}"), plan::Probe::TcpSocket { port: 2 });
+        let grpc = r#"[{"name":"app","readinessProbe":{"grpc":{"port":4,"service":"shop"}}}]"#;
+        assert_eq!(wait(grpc, "{}"), plan::Probe::Grpc { port: 4, service: "shop".to_owned() });
+    }
+
+    #[test]
+    fn auto_takes_the_readiness_probes_path() {
+        let auto = r#"{"kube-booster.io/warmup-endpoint":"auto"}"#;
+        let http = r#"[{"name":"app","readinessProbe":{"httpGet":{"port":3,"path":"/up?x=1"}}}]"#;
+        assert_eq!(target(http, auto).unwrap().paths, ["/up?x=1"]);
+        let tcp = r#"[{"name":"app","readinessProbe":{"tcpSocket":{"port":3}}}]"#;
+        assert_eq!(target(tcp, auto), Err(TargetError::NoProbePath("app".to_owned())));
+    }
+}
