@@ -1,11 +1,13 @@
 //! The pure floor: what is decided, from values to values. Nothing here does I/O, reads a clock or knows a client.
 
 pub mod annotations;
-
+pub mod condition;
+pub mod identity;
 pub mod injection;
+pub mod observed;
 pub mod plan;
 pub mod pod;
-
+pub mod readiness;
 pub mod resources;
 pub mod target;
-
+pub mod warmups;

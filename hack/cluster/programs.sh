@@ -43,6 +43,7 @@ programs_build() {
     }
     [[ ! -d $folder ]] || exit 0
     programs_room "$cache"
+    rm -rf "$cache"/building.*
 
     building=$(mktemp -d "$cache/building.XXXXXX")
     trap 'rm -rf "$building"' EXIT
@@ -65,7 +66,7 @@ programs_room() {
 programs_compile() {
   local target=$1 kubernetes package linker="-s -w" program
   kubernetes=$(module_version k8s.io/kubernetes)
-  say "building etcd $(module_version go.etcd.io/etcd/server/v3), Kubernetes $kubernetes and CoreDNS $(module_version github.com/coredns/coredns): minutes the first time"
+  say "building etcd $(module_version go.etcd.io/etcd/server/v3), Kubernetes $kubernetes and CoreDNS $(module_version github.com/coredns/coredns): several minutes the first time, half a minute later"
   for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
     linker+=" -X $package.gitVersion=$kubernetes -X $package.gitMajor=1 -X $package.gitMinor=$(cut -d. -f2 <<<"$kubernetes")"
   done
@@ -76,11 +77,13 @@ programs_compile() {
   done
 }
 
+# Go names each module that it downloads, some hundreds of them.
 go_build() {
   local module=$1 linker=$2 target=$3
   shift 3
   env -u GOOS -u GOARCH CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS=-mod=readonly \
-    go -C "$module" build -trimpath -buildvcs=false -ldflags "$linker" -o "$target" "$@" 1>&2
+    go -C "$module" build -trimpath -buildvcs=false -ldflags "$linker" -o "$target" "$@" 2>&1 |
+    { grep -v '^go: downloading ' || true; } >&2
 }
 
 module_version() {

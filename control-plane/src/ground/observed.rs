@@ -1,0 +1,229 @@
+//! A labelled pod as the watch shows it, trimmed to what the gate needs.
+
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+use proto::{names, plan::Plan, report::Record};
+use serde::Deserialize;
+
+/// One incarnation of a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodRef {
+    /// `metadata.namespace`
+    pub namespace: Box<str>,
+    /// `metadata.name`
+    pub name: Box<str>,
+    /// `metadata.uid`
+    pub uid: Box<str>,
+}
+
+impl fmt::Display for PodRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What the gate needs to know of a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// Which pod.
+    pub pod: PodRef,
+    /// Where it runs, once it is scheduled.
+    pub node: Option<Box<str>>,
+    /// `metadata.resourceVersion`
+    pub resource_version: Box<str>,
+    /// How its gate stands.
+    pub gate: Gate,
+    /// The time that its plan takes at most; `None` where the plan is not readable.
+    pub plan_duration: Option<Duration>,
+    /// When all its containers were ready.
+    pub containers_ready: Option<Timestamp>,
+    /// When the first of its app's containers started to run.
+    pub app_started: Option<Timestamp>,
+}
+
+/// How a pod's gate stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Gate {
+    /// There is none, or the pod has ended: nothing to open.
+    Absent,
+    /// Closed; with the record of this pod's warm-up where an earlier opening was undone.
+    Closed(Option<Box<Record>>),
+    /// Open.
+    Open,
+}
+
+/// `spec` of a live pod, as far as it is read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveSpec {
+    node_name: Option<Box<str>>,
+    #[serde(default)]
+    init_containers: Vec<LiveContainer>,
+    #[serde(default)]
+    readiness_gates: Vec<LiveGate>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct LiveContainer {
+    name: Box<str>,
+    #[serde(default)]
+    env: Vec<LiveVariable>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct LiveVariable {
+    name: Box<str>,
+    value: Option<Box<str>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LiveGate {
+    condition_type: Box<str>,
+}
+
+/// `status` of a live pod, as far as it is read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveStatus {
+    phase: Option<Box<str>>,
+    #[serde(default)]
+    conditions: Vec<LiveCondition>,
+    #[serde(default)]
+    container_statuses: Vec<LiveContainerStatus>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LiveCondition {
+    r#type: Box<str>,
+    status: Box<str>,
+    last_transition_time: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct LiveContainerStatus {
+    #[serde(default)]
+    state: LiveState,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct LiveState {
+    running: Option<LiveRunning>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LiveRunning {
+    started_at: Option<Timestamp>,
+}
+
+impl LiveStatus {
+    fn is_true(&self, condition: &str) -> Option<&LiveCondition> {
+        self.conditions.iter().find(|held| &*held.r#type == condition && &*held.status == "True")
+    }
+}
+
+impl Observed {
+    /// Trims a live pod; `annotation` is the pod's report annotation.
+    #[must_use]
+    pub fn trim(
+        pod: PodRef,
+        resource_version: Box<str>,
+        annotation: Option<&str>,
+        spec: LiveSpec,
+        status: &LiveStatus,
+    ) -> Self {
+        let started = |container: &LiveContainerStatus| container.state.running.as_ref()?.started_at;
+        Self {
+            gate: gate(&pod, annotation, &spec, status),
+            pod,
+            resource_version,
+            plan_duration: plan(&spec).map(|plan| plan.shape.duration()),
+            node: spec.node_name,
+            containers_ready: status.is_true("ContainersReady").and_then(|ready| ready.last_transition_time),
+            app_started: status.container_statuses.iter().filter_map(started).min(),
+        }
+    }
+}
+
+fn gate(pod: &PodRef, annotation: Option<&str>, spec: &LiveSpec, status: &LiveStatus) -> Gate {
+    let has_gate = spec.readiness_gates.iter().any(|gate| &*gate.condition_type == names::CONDITION);
+    if !has_gate || matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return Gate::Absent;
+    }
+    if status.is_true(names::CONDITION).is_some() {
+        return Gate::Open;
+    }
+    Gate::Closed(annotation.and_then(|annotation| Record::of_pod(&pod.uid, annotation)).map(Box::new))
+}
+
+/// The plan from the container's environment, which nobody can change after admission (annotations they can).
+fn plan(spec: &LiveSpec) -> Option<Plan> {
+    let sidecar = spec.init_containers.iter().find(|container| &*container.name == names::SIDECAR_CONTAINER)?;
+    let variable = sidecar.env.iter().find(|variable| &*variable.name == names::PLAN_ENV)?;
+    Plan::from_env_value(variable.value.as_deref()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proto::report::{EndedBy, Reason, Report};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn trim(annotation: Option<&str>, spec: Value, status: Value) -> Observed {
+        let pod = PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "u1".into() };
+        let spec = serde_json::from_value(spec).unwrap();
+        Observed::trim(pod, "7".into(), annotation, spec, &serde_json::from_value(status).unwrap())
+    }
+
+    fn gated() -> Value {
+        json!({"readinessGates": [{"conditionType": "kube-booster.io/warmup-ready"}]})
+    }
+
+    #[test]
+    fn a_pod_without_our_gate_or_one_that_has_ended_is_nobodys_business() {
+        assert_eq!(trim(None, json!({}), json!({})).gate, Gate::Absent);
+        assert_eq!(trim(None, gated(), json!({"phase": "Succeeded"})).gate, Gate::Absent);
+    }
+
+    #[test]
+    fn the_gate_is_open_only_when_the_condition_is_true() {
+        let condition = |status: &str| json!({"conditions": [{"type": "kube-booster.io/warmup-ready", "status": status}]});
+        assert_eq!(trim(None, gated(), json!({})).gate, Gate::Closed(None));
+        assert_eq!(trim(None, gated(), condition("False")).gate, Gate::Closed(None));
+        assert_eq!(trim(None, gated(), condition("True")).gate, Gate::Open);
+    }
+
+    #[test]
+    fn a_closed_gate_remembers_this_pods_record_only() {
+        let report = Report::without_requests(EndedBy::NoReport, UNIX_EPOCH, "");
+        let record = Record::new("u1", Reason::WarmupTimedOut, report);
+        let own = record.to_annotation();
+        assert_eq!(trim(Some(&own), gated(), json!({})).gate, Gate::Closed(Some(Box::new(record.clone()))));
+        let copied = Record { pod_uid: "u0".to_owned(), ..record }.to_annotation();
+        assert_eq!(trim(Some(&copied), gated(), json!({})).gate, Gate::Closed(None));
+    }
+
+    #[test]
+    fn times_and_plan_are_read_from_the_pod() {
+        let plan = r#"{"version":1,"traceId":"","port":1,"steps":[{"requests":[{"path":"/$$"}],"count":1}],
+            "shape":{"paced":{"durationMs":2000}},"limits":{"concurrency":1,"successThreshold":0.5},
+            "wait":{"tcpSocket":{"port":1}}}"#;
+        let spec = json!({"nodeName": "n1", "initContainers": [
+            {"name": "kube-booster-warmup", "env": [{"name": "KUBE_BOOSTER_PLAN", "value": plan}]}]});
+        let status = json!({
+            "conditions": [{"type": "ContainersReady", "status": "True", "lastTransitionTime": "2026-01-01T00:00:05Z"}],
+            "containerStatuses": [{"state": {"running": {"startedAt": "2026-01-01T00:00:02Z"}}},
+                                  {"state": {"waiting": {"reason": "x"}}}, {}]});
+        let observed = trim(None, spec, status);
+        assert_eq!(observed.plan_duration, Some(Duration::from_secs(2)));
+        assert_eq!(observed.containers_ready, Some("2026-01-01T00:00:05Z".parse().unwrap()));
+        assert_eq!(observed.app_started, Some("2026-01-01T00:00:02Z".parse().unwrap()));
+        assert_eq!(observed.node.as_deref(), Some("n1"));
+    }
+}

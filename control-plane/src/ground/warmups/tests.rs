@@ -1,0 +1,216 @@
+use std::time::UNIX_EPOCH;
+
+use proptest::prelude::*;
+use proto::report::{EndedBy, Reason, Record};
+
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn pod(uid: &str) -> PodRef {
+    PodRef { namespace: "shop".into(), name: "web-1".into(), uid: uid.into() }
+}
+
+/// A gated pod whose containers were ready at second 100 and whose plan takes 30 s.
+fn closed(uid: &str, version: u32) -> Observed {
+    Observed {
+        pod: pod(uid),
+        node: None,
+        resource_version: version.to_string().into(),
+        gate: Gate::Closed(None),
+        plan_duration: Some(Duration::from_secs(30)),
+        containers_ready: Some(at(100)),
+        app_started: Some(at(99)),
+    }
+}
+
+fn open(uid: &str, version: u32) -> Observed {
+    Observed { gate: Gate::Open, ..closed(uid, version) }
+}
+
+fn report(success: bool) -> Report {
+    Report { success, ..Report::without_requests(EndedBy::Count, UNIX_EPOCH, "") }
+}
+
+fn warmups_with(observed: Observed) -> Warmups {
+    let mut warmups = Warmups::new(Duration::from_secs(30));
+    warmups.apply(observed, at(100));
+    warmups
+}
+
+fn applied(version: u32) -> Outcome {
+    Outcome::Applied { resource_version: Some(version.to_string()) }
+}
+
+#[test]
+fn a_report_opens_the_gate_with_its_own_reason() {
+    for (success, reason) in [(true, Reason::WarmupSucceeded), (false, Reason::WarmupFailed)] {
+        let mut warmups = warmups_with(closed("u1", 1));
+        assert_eq!(warmups.record(&pod("u1"), report(success), at(101)), Recorded::Accepted);
+        let opening = warmups.next(at(101)).unwrap();
+        assert_eq!((opening.record.reason, opening.resource_version.clone()), (reason, None));
+        let opened = warmups.settle("u1", &applied(2), at(101)).unwrap();
+        assert_eq!(opened.opening, opening);
+        assert_eq!(warmups.waiting(), 0);
+    }
+}
+
+#[test]
+fn without_a_report_the_gate_opens_at_the_deadline_and_only_if_nothing_has_changed() {
+    let mut warmups = warmups_with(closed("u1", 7));
+    assert_eq!(warmups.next_due(), Some(at(160)));
+    assert_eq!(warmups.next(at(159)), None);
+    let opening = warmups.next(at(200)).unwrap();
+    assert_eq!(opening.record.reason, Reason::WarmupTimedOut);
+    assert_eq!(opening.resource_version.as_deref(), Some("7"));
+    assert_eq!(opening.transition, at(160), "the transition is the deadline itself, whoever acts on it and when");
+}
+
+#[test]
+fn the_first_report_of_a_pod_is_the_one_that_counts() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    assert_eq!(warmups.record(&pod("u1"), report(true), at(101)), Recorded::Accepted);
+    assert_eq!(warmups.record(&pod("u1"), report(false), at(101)), Recorded::Opening);
+    let opening = warmups.next(at(101)).unwrap();
+    assert_eq!(opening.record.reason, Reason::WarmupSucceeded);
+    warmups.settle("u1", &applied(2), at(101));
+    assert_eq!(warmups.record(&pod("u1"), report(false), at(102)), Recorded::AlreadyOpen);
+    assert_eq!(warmups.begin(&pod("u1")), Begun::Park);
+}
+
+#[test]
+fn another_pods_uid_is_unknown_even_under_the_same_name() {
+    let mut warmups = warmups_with(closed("u2", 1));
+    assert_eq!(warmups.record(&pod("u1"), report(true), at(101)), Recorded::Unknown);
+    assert_eq!(warmups.begin(&pod("u1")), Begun::Unknown);
+    assert_eq!(warmups.next(at(101)), None);
+}
+
+#[test]
+fn a_late_fail_open_gives_way_to_a_result_that_it_has_not_seen() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.next(at(160)).unwrap();
+    warmups.apply(open("u1", 2), at(160));
+    assert_eq!(warmups.settle("u1", &Outcome::Conflict, at(160)), None);
+    assert_eq!(warmups.next_due(), None);
+    assert_eq!(warmups.record(&pod("u1"), report(true), at(161)), Recorded::AlreadyOpen);
+}
+
+#[test]
+fn after_a_conflict_the_decision_is_made_again_on_the_newer_pod() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.next(at(160)).unwrap();
+    warmups.apply(closed("u1", 2), at(160));
+    warmups.settle("u1", &Outcome::Conflict, at(160));
+    assert_eq!(warmups.next(at(161)).unwrap().resource_version.as_deref(), Some("2"));
+}
+
+#[test]
+fn an_apply_that_fails_is_tried_again_ever_more_slowly_until_the_pod_is_gone() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.record(&pod("u1"), report(true), at(101));
+    let mut now = at(101);
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        assert_eq!(warmups.next(now).unwrap().record.reason, Reason::WarmupSucceeded);
+        warmups.settle("u1", &Outcome::Failed, now);
+        let due = warmups.next_due().unwrap();
+        waits.push(due.duration_since(now).as_millis());
+        now = due;
+    }
+    assert_eq!(waits, [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000, 30_000, 30_000]);
+    warmups.next(now).unwrap();
+    warmups.settle("u1", &Outcome::Gone, now);
+    assert_eq!((warmups.next_due(), warmups.waiting()), (None, 0));
+}
+
+#[test]
+fn news_older_than_our_own_apply_does_not_close_the_gate_and_newer_news_does() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.record(&pod("u1"), report(true), at(101));
+    warmups.next(at(101));
+    warmups.settle("u1", &applied(5), at(101));
+    warmups.apply(closed("u1", 4), at(102));
+    assert_eq!(warmups.waiting(), 0);
+    let record = Record::new("u1", Reason::WarmupSucceeded, report(true));
+    warmups.apply(Observed { gate: Gate::Closed(Some(Box::new(record.clone()))), ..closed("u1", 6) }, at(103));
+    assert_eq!(warmups.next(at(103)).unwrap().record, record, "what was open is opened again, its report kept");
+}
+
+#[test]
+fn a_list_that_does_not_name_a_pod_forgets_it() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.apply(closed("u2", 1), at(100));
+    assert_eq!(warmups.begin(&pod("u1")), Begun::First);
+    assert_eq!(warmups.begin(&pod("u1")), Begun::Again);
+    warmups.reset();
+    warmups.apply(closed("u2", 1), at(101));
+    let ended: Vec<_> = warmups.reset_done().into_iter().map(|observed| observed.pod.uid).collect();
+    assert_eq!(ended, ["u1".into()], "what was active is handed back");
+    assert_eq!(warmups.waiting(), 1);
+}
+
+#[test]
+fn a_restarted_control_plane_comes_to_the_same_deadline() {
+    let mut late = Warmups::new(Duration::from_secs(30));
+    late.apply(closed("u1", 1), at(10_000));
+    let mut early = warmups_with(closed("u1", 1));
+    assert_eq!(late.next(at(10_000)), early.next(at(160)));
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Apply(Observed),
+    Delete(&'static str),
+    Report(&'static str),
+    Next,
+    Settle(&'static str, Outcome),
+    Relist,
+}
+
+fn events() -> impl Strategy<Value = Vec<(u8, Event)>> {
+    let uid = prop_oneof![Just("u1"), Just("u2")];
+    let outcome = prop_oneof![Just(applied(9)), Just(Outcome::Gone), Just(Outcome::Conflict), Just(Outcome::Failed)];
+    let event = prop_oneof![
+        (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(closed(uid, version))),
+        (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(open(uid, version))),
+        uid.clone().prop_map(Event::Delete),
+        uid.clone().prop_map(Event::Report),
+        Just(Event::Next),
+        (uid, outcome).prop_map(|(uid, outcome)| Event::Settle(uid, outcome)),
+        Just(Event::Relist),
+    ];
+    proptest::collection::vec((0..60_u8, event), 0..60)
+}
+
+proptest! {
+    /// Whatever happens, a pod whose gate is closed is opened: something is due for it, or is under way.
+    #[test]
+    fn no_closed_gate_is_ever_forgotten(events in events()) {
+        let mut warmups = Warmups::new(Duration::from_secs(30));
+        let mut under_way = BTreeSet::new();
+        let mut now = at(100);
+        for (pause, event) in events {
+            now += Duration::from_secs(pause.into());
+            match event {
+                Event::Apply(observed) => drop(warmups.apply(observed, now)),
+                Event::Delete(uid) => drop(warmups.delete(uid)),
+                Event::Report(uid) => drop(warmups.record(&pod(uid), report(true), now)),
+                Event::Next => under_way.extend(warmups.next(now).map(|opening| opening.pod.uid)),
+                Event::Settle(uid, outcome) => if under_way.remove(uid) { warmups.settle(uid, &outcome, now); },
+                Event::Relist => {
+                    warmups.reset();
+                    warmups.apply(closed("u1", 30), now);
+                    warmups.reset_done();
+                }
+            }
+            for (uid, entry) in &warmups.entries {
+                let is_open = matches!(entry.stage, Stage::Open { .. });
+                prop_assert!(is_open || entry.due.is_some() || under_way.contains(uid), "{uid} is forgotten");
+                prop_assert_eq!(entry.due.is_some(), warmups.due.iter().any(|(_, due)| due == uid));
+            }
+        }
+    }
+}

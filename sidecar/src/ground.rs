@@ -1,0 +1,13 @@
+//! What the sidecar decides, without I/O: values in, values out.
+
+pub mod backoff;
+pub mod message;
+pub mod outcome;
+pub mod patience;
+pub mod question;
+pub mod schedule;
+pub mod script;
+pub mod settings;
+pub mod tally;
+pub mod tried;
+pub mod verdict;

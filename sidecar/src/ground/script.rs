@@ -1,0 +1,98 @@
+//! All requests of a plan, in the order in which they leave.
+
+use proto::plan::{Plan, Protocol, Shape};
+
+use super::message::{Message, Unsendable};
+
+/// The messages of a plan.
+#[derive(Debug)]
+pub struct Script {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Step {
+    messages: Vec<Message>,
+    count: u32,
+}
+
+/// Why a plan cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Unplayable {
+    /// A shape that this sidecar does not know yet.
+    #[error("back-to-back warm-ups are not built yet")]
+    BackToBack,
+    /// A protocol that this sidecar does not know yet.
+    #[error("the protocol {0:?} is not built yet")]
+    Protocol(Protocol),
+    /// A request that is none.
+    #[error(transparent)]
+    Unsendable(#[from] Unsendable),
+}
+
+impl Script {
+    /// The messages of `plan`, all of them checked.
+    pub fn of(plan: &Plan) -> Result<Self, Unplayable> {
+        if let Shape::BackToBack { .. } = plan.shape {
+            return Err(Unplayable::BackToBack);
+        }
+        let message = |request: &proto::plan::Request| match request.protocol {
+            Protocol::Http => Ok(Message::of_warmup(request, &plan.trace_id)?),
+            other => Err(Unplayable::Protocol(other)),
+        };
+        let step = |step: &proto::plan::Step| {
+            let messages = step.requests.iter().map(message).collect::<Result<_, _>>()?;
+            Ok(Step { messages, count: step.count })
+        };
+        Ok(Self { steps: plan.steps.iter().map(step).collect::<Result<_, Unplayable>>()? })
+    }
+
+    /// Steps one after the other, the requests of a step round robin.
+    pub fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.steps.iter().flat_map(|step| step.messages.iter().cycle().take(step.count as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::plan::{Limits, Probe, Request, Step, VERSION};
+
+    use super::*;
+
+    fn plan(steps: Vec<Step>) -> Plan {
+        Plan {
+            version: VERSION,
+            trace_id: "0".repeat(32),
+            port: 80,
+            steps,
+            shape: Shape::Paced { duration_ms: 1 },
+            limits: Limits { concurrency: 1, success_threshold: 0.5 },
+            wait: Probe::TcpSocket { port: 80 },
+        }
+    }
+
+    fn step(paths: &[&str], count: u32) -> Step {
+        Step { requests: paths.iter().copied().map(Request::get).collect(), count }
+    }
+
+    #[test]
+    fn steps_follow_one_another_and_each_cycles_through_its_requests() {
+        let script = Script::of(&plan(vec![step(&["/a", "/b"], 3), step(&["/c"], 2)])).unwrap();
+        let address = "127.0.0.1:80".parse().unwrap();
+        let paths: Vec<_> =
+            script.messages().map(|message| message.to(address, 1).uri().path().to_owned()).collect();
+        assert_eq!(paths, ["/a", "/b", "/a", "/c", "/c"]);
+    }
+
+    #[test]
+    fn a_plan_that_asks_for_what_is_not_built_is_refused() {
+        let mut quick = plan(vec![step(&["/"], 1)]);
+        quick.shape = Shape::BackToBack { timeout_ms: 1 };
+        assert_eq!(Script::of(&quick).unwrap_err().to_string(), "back-to-back warm-ups are not built yet");
+        for protocol in [Protocol::Https, Protocol::H2c, Protocol::Grpc] {
+            let mut other = plan(vec![step(&["/"], 1)]);
+            other.steps[0].requests[0].protocol = protocol;
+            assert!(matches!(Script::of(&other), Err(Unplayable::Protocol(found)) if found == protocol));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The requests of a warm-up as they complete, and the report that they add up to.
+
+use std::time::{Duration, SystemTime};
+
+use proto::report::{EndedBy, Quantiles, Report, one_line};
+
+use super::outcome::Outcome;
+
+mod causes;
+
+/// Fewest requests in the first and the last tenth for which their quantiles tell anything.
+const FEWEST_OF_A_TENTH: usize = 10;
+
+/// One completed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Its place in the schedule, from 0.
+    pub index: u32,
+    /// From the moment it was scheduled.
+    pub latency: Duration,
+    /// How late the sidecar itself sent it.
+    pub lateness: Duration,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What a report says beside the requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// What ended the warm-up.
+    pub ended_by: EndedBy,
+    /// Requests that the plan asked for.
+    pub planned_count: u32,
+    /// Share of requests that must succeed, 0 to 1.
+    pub success_threshold: f64,
+    /// Connections opened.
+    pub connections: u32,
+    /// When the first request was due.
+    pub started: SystemTime,
+    /// When the last one was done.
+    pub ended: SystemTime,
+}
+
+/// The completed requests so far.
+#[derive(Debug, Default)]
+pub struct Tally {
+    samples: Vec<Sample>,
+    has_succeeded: bool,
+}
+
+impl Tally {
+    /// Adds a completed request.
+    pub fn record(&mut self, sample: Sample) {
+        self.has_succeeded |= sample.outcome.is_success();
+        self.samples.push(sample);
+    }
+
+    /// Whether any request has succeeded.
+    #[must_use]
+    pub fn has_succeeded(&self) -> bool {
+        self.has_succeeded
+    }
+
+    /// The report of all requests. Without any it is a success only where none needs to succeed.
+    #[must_use]
+    pub fn report(mut self, frame: Frame) -> Report {
+        self.samples.sort_unstable_by_key(|sample| sample.index);
+        let tenth = self.samples.len() / 10;
+        let is_enough = tenth >= FEWEST_OF_A_TENTH;
+        let (first, last) = (&self.samples[..tenth], &self.samples[self.samples.len() - tenth..]);
+        let mut report = Report {
+            ended_by: frame.ended_by,
+            planned_count: frame.planned_count,
+            request_count: count(self.samples.len()),
+            failed_count: count(self.samples.iter().filter(|sample| !sample.outcome.is_success()).count()),
+            latency: latencies(&self.samples),
+            first_request: self.samples.first().map(|sample| sample.latency),
+            cold: latencies(first).filter(|_| is_enough),
+            warm: latencies(last).filter(|_| is_enough),
+            connections: frame.connections,
+            lateness_p99: quantiles(self.samples.iter().map(|sample| sample.lateness).collect()).map(|lateness| lateness.p99),
+            ended: frame.ended,
+            ..Report::without_requests(frame.ended_by, frame.started, "")
+        };
+        for sample in &self.samples {
+            *report.statuses.entry(sample.outcome.status()).or_default() += 1;
+        }
+        report.success = report.success_rate() >= frame.success_threshold;
+        report.message = one_line(&(report.summary() + &causes::clauses(&self.samples, frame.ended_by)));
+        report
+    }
+}
+
+fn latencies(samples: &[Sample]) -> Option<Quantiles> {
+    quantiles(samples.iter().map(|sample| sample.latency).collect())
+}
+
+/// Exact, by nearest rank; `None` of nothing.
+fn quantiles(mut durations: Vec<Duration>) -> Option<Quantiles> {
+    durations.sort_unstable();
+    let rank = |percent: usize| durations.get((durations.len() * percent).div_ceil(100).checked_sub(1)?).copied();
+    Some(Quantiles { p50: rank(50)?, p99: rank(99)? })
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

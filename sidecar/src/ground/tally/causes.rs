@@ -1,0 +1,43 @@
+//! Why requests failed, in our own words.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use proto::report::EndedBy;
+
+use super::{Outcome, Sample};
+
+/// Most causes that a message names.
+const MAX_CAUSES: usize = 4;
+
+/// What a report's message says after its numbers: `; 3 x 503, 1 x timed out; 25% answered 3xx; …`.
+pub(super) fn clauses(samples: &[Sample], ended_by: EndedBy) -> String {
+    let mut clauses = Vec::new();
+    clauses.extend(failures(samples));
+    clauses.extend(redirects(samples));
+    if ended_by == EndedBy::Time {
+        clauses.push("the time limit came first".to_owned());
+    }
+    clauses.into_iter().map(|clause| format!("; {clause}")).collect()
+}
+
+/// The causes of failed requests, the most frequent first.
+fn failures(samples: &[Sample]) -> Option<String> {
+    let mut counts = BTreeMap::<Outcome, usize>::new();
+    for sample in samples.iter().filter(|sample| !sample.outcome.is_success()) {
+        *counts.entry(sample.outcome).or_default() += 1;
+    }
+    let mut causes: Vec<_> = counts.into_iter().collect();
+    causes.sort_by_key(|(_, count)| Reverse(*count));
+    let named = causes.iter().take(MAX_CAUSES).map(|(cause, count)| format!("{count} x {cause}"));
+    let rest: usize = causes.iter().skip(MAX_CAUSES).map(|(_, count)| count).sum();
+    let other = (rest > 0).then(|| format!("{rest} x other"));
+    let texts: Vec<_> = named.chain(other).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+/// The share of redirects: they count as success, and warm less than their target would.
+fn redirects(samples: &[Sample]) -> Option<String> {
+    let is_redirect = |sample: &&Sample| matches!(sample.outcome, Outcome::Status(300..=399));
+    let count = samples.iter().filter(is_redirect).count();
+    (count > 0).then(|| format!("{}% answered 3xx", (count * 100).div_ceil(samples.len())))
+}

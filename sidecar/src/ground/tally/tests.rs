@@ -1,0 +1,140 @@
+use std::time::UNIX_EPOCH;
+
+use expect_test::expect;
+use proptest::prelude::*;
+
+use super::*;
+use crate::ground::outcome::Failure;
+
+fn frame() -> Frame {
+    Frame {
+        ended_by: EndedBy::Count,
+        planned_count: 4,
+        success_threshold: 0.5,
+        connections: 1,
+        started: UNIX_EPOCH,
+        ended: UNIX_EPOCH + Duration::from_secs(1),
+    }
+}
+
+/// One request per outcome, the i-th with i+1 ms.
+fn tally(outcomes: &[Outcome]) -> Tally {
+    let mut tally = Tally::default();
+    for (index, outcome) in (0..).zip(outcomes) {
+        let latency = Duration::from_millis(u64::from(index) + 1);
+        tally.record(Sample { index, latency, lateness: latency / 100, outcome: *outcome });
+    }
+    tally
+}
+
+fn statuses(statuses: &[u16]) -> Tally {
+    tally(&statuses.iter().copied().map(Outcome::Status).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_message_says_what_failed_and_why() {
+    let outcomes = [
+        Outcome::Status(200),
+        Outcome::Status(503),
+        Outcome::Failed(Failure::Refused),
+        Outcome::Status(503),
+        Outcome::Failed(Failure::TimedOut),
+        Outcome::Status(302),
+    ];
+    let report = tally(&outcomes).report(Frame { ended_by: EndedBy::Time, planned_count: 9, ..frame() });
+    expect!["2/9 requests succeeded, p50 3.0 ms, p99 6.0 ms, first request 1.0 ms; 2 x 503, 1 x connection refused, 1 x timed out; 17% answered 3xx; the time limit came first"]
+        .assert_eq(&report.message);
+    assert_eq!(report.statuses, [(0, 2), (200, 1), (302, 1), (503, 2)].into());
+    assert_eq!((report.request_count, report.failed_count), (6, 4));
+}
+
+#[test]
+fn many_causes_are_cut_to_the_most_frequent() {
+    let report = statuses(&[500, 500, 501, 502, 503, 504, 505]).report(frame());
+    assert!(report.message.contains("2 x 500, 1 x 501, 1 x 502, 1 x 503, 2 x other"), "{}", report.message);
+}
+
+#[test]
+fn success_is_measured_against_the_threshold() {
+    let check = |seen: &[u16], threshold: f64, success: bool| {
+        let report = statuses(seen).report(Frame { success_threshold: threshold, ..frame() });
+        assert_eq!(report.success, success, "{seen:?} at {threshold}");
+    };
+    check(&[200, 500], 0.5, true);
+    check(&[200, 500, 500], 0.5, false);
+    check(&[200, 399, 204], 1.0, true);
+    check(&[500], 0.0, true);
+    check(&[], 0.01, false);
+    check(&[], 0.0, true);
+}
+
+#[test]
+fn cold_and_warm_are_the_first_and_last_tenth_of_the_schedule() {
+    let mut shuffled = statuses(&[200; 100]);
+    shuffled.samples.reverse();
+    let report = shuffled.report(frame());
+    let quantiles = |p50, p99| Some(Quantiles { p50: Duration::from_millis(p50), p99: Duration::from_millis(p99) });
+    assert_eq!((report.cold, report.warm), (quantiles(5, 10), quantiles(95, 100)));
+    assert_eq!((report.latency, report.first_request), (quantiles(50, 99), Some(Duration::from_millis(1))));
+}
+
+#[test]
+fn fewer_than_a_hundred_requests_tell_nothing_of_cold_and_warm() {
+    let report = statuses(&[200; 99]).report(frame());
+    assert_eq!((report.cold, report.warm), (None, None));
+}
+
+#[test]
+fn lateness_is_reported_apart() {
+    assert_eq!(statuses(&[200; 9]).report(frame()).lateness_p99, Some(Duration::from_micros(90)));
+    assert_eq!(Tally::default().report(frame()).lateness_p99, None);
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let failures =
+        [Failure::Refused, Failure::Unreachable, Failure::TimedOut, Failure::Closed, Failure::Malformed];
+    prop_oneof![
+        (100..=599_u16).prop_map(Outcome::Status),
+        proptest::sample::select(failures.to_vec()).prop_map(Outcome::Failed),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_report_adds_up(
+        seen in proptest::collection::vec((outcome(), 0..10_000_000_u64), 0..400),
+        threshold in 0.0..=1.0,
+    ) {
+        let mut tally = Tally::default();
+        for (index, (outcome, micros)) in (0..).zip(&seen) {
+            let latency = Duration::from_micros(*micros);
+            tally.record(Sample { index, latency, lateness: Duration::ZERO, outcome: *outcome });
+        }
+        let any = tally.has_succeeded();
+        let report = tally.report(Frame { success_threshold: threshold, ..frame() });
+        prop_assert_eq!(report.request_count as usize, seen.len());
+        prop_assert_eq!(report.statuses.values().sum::<u32>(), report.request_count);
+        prop_assert_eq!(any, report.failed_count < report.request_count);
+        prop_assert!(report.message.len() <= proto::report::MAX_MESSAGE);
+        if let Some(latency) = report.latency {
+            let slowest = seen.iter().map(|(_, micros)| *micros).max().unwrap_or_default();
+            prop_assert!(latency.p50 <= latency.p99 && latency.p99 <= Duration::from_micros(slowest));
+        }
+    }
+
+    #[test]
+    fn the_order_of_completion_changes_nothing(
+        seen in Just((0..150_u32).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let sample = |index: u32| Sample {
+            index,
+            latency: Duration::from_micros(u64::from(index) * 7 % 101),
+            lateness: Duration::from_micros(u64::from(index) % 13),
+            outcome: Outcome::Status(200),
+        };
+        let (mut shuffled, mut sorted) = (Tally::default(), Tally::default());
+        seen.iter().for_each(|index| shuffled.record(sample(*index)));
+        (0..150).for_each(|index| sorted.record(sample(index)));
+        prop_assert_eq!(shuffled.report(frame()), sorted.report(frame()));
+    }
+}

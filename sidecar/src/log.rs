@@ -1,0 +1,16 @@
+//! One line per event on standard error, for `kubectl logs`.
+
+use std::{fmt, io::Write};
+
+/// Writes one line; a closed standard error is nobody's problem.
+pub fn line(event: fmt::Arguments<'_>) {
+    let text = event.to_string().replace(char::is_control, " ");
+    _ = writeln!(std::io::stderr(), "kube-booster: {text}");
+}
+
+/// Writes one line: `log!("waiting for port {port}")`.
+macro_rules! log {
+    ($($event:tt)*) => { $crate::log::line(format_args!($($event)*)) };
+}
+
+pub(crate) use log;

@@ -1,0 +1,145 @@
+//! The life of the sidecar: wait, warm, report.
+
+use std::time::{Duration, SystemTime};
+
+use proto::{
+    report::{EndedBy, Report, one_line},
+    v1::{BeginWarmupRequest, Directive, Progress},
+    wire,
+};
+use tokio::{
+    runtime::Builder,
+    select,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    adapters::{control_plane::ControlPlane, record},
+    ground::{
+        patience::Patience,
+        settings::{self, Contact, Environment, Errand},
+    },
+    log::log,
+    run::wait::Waited,
+    signals::Signals,
+};
+
+mod wait;
+mod warmup;
+
+/// A plan shorter than this keeps its connection to the control plane open for the report.
+const SHORT: Duration = Duration::from_secs(5);
+
+/// How the sidecar's work came to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The pod ends.
+    BySignal,
+    /// There is nothing left to do.
+    Idle,
+}
+
+/// Works until nothing is left to do, or the pod ends. All that the work needed is dropped when this returns.
+pub fn run(environment: Environment<'_>, signals: Signals) -> Ended {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log!("no runtime: {error}");
+            return Ended::Idle;
+        }
+    };
+    runtime.block_on(async {
+        select! {
+            biased;
+            () = signals.received() => Ended::BySignal,
+            () = live(environment, &Patience::default()) => Ended::Idle,
+        }
+    })
+}
+
+/// Does what the environment asks for, once in the pod's life, and reports it.
+pub async fn live(environment: Environment<'_>, patience: &Patience) {
+    if is_reported(environment) {
+        log!("this pod has its report already; parked");
+        return;
+    }
+    let Some(mut control_plane) = control_plane(environment) else { return };
+    let report = match Errand::read(environment) {
+        Ok(errand) => carry_out(&errand, &mut control_plane, patience).await,
+        Err(problem) => {
+            Some(Report::without_requests(EndedBy::BadPlan, SystemTime::now(), &problem.to_string()))
+        }
+    };
+    let Some(report) = report else {
+        log!("the gate is open already; parked");
+        return;
+    };
+    log!("{}", report.message);
+    match control_plane.submit(&report, patience.report).await {
+        Ok(true) => log!("report recorded; parked"),
+        Ok(false) => log!("an earlier report of this pod stands; parked"),
+        Err(lost) => log!("report lost: {lost}; parked"),
+    }
+}
+
+/// Whether this is a restart after the report.
+fn is_reported(environment: Environment<'_>) -> bool {
+    settings::pod_uid(environment)
+        .is_ok_and(|uid| record::read(&settings::mount(environment), &uid).is_some())
+}
+
+fn control_plane(environment: Environment<'_>) -> Option<ControlPlane> {
+    let contact = Contact::read(environment).inspect_err(|problem| log!("{problem}; parked")).ok()?;
+    ControlPlane::at(contact)
+        .inspect_err(|error| log!("the control plane cannot be addressed: {error:?}; parked"))
+        .ok()
+}
+
+/// Warms the app; `None` where the control plane wants no warm-up any more.
+async fn carry_out(
+    errand: &Errand,
+    control_plane: &mut ControlPlane,
+    patience: &Patience,
+) -> Option<Report> {
+    let (start, started) = (Instant::now(), SystemTime::now());
+    log!("waiting for the app on port {}", errand.question.port);
+    let app = match wait::for_app(errand, control_plane, patience).await {
+        Waited::Answered(app) => app,
+        Waited::NotNeeded => return None,
+        Waited::InVain(message) => {
+            let silent = Report::without_requests(EndedBy::AppUnavailable, started, &message);
+            let planned_count = errand.plan.request_count();
+            return Some(Report { planned_count, ended: SystemTime::now(), ..silent });
+        }
+    };
+    let app_wait = start.elapsed();
+    log!("the app answers at {app} after {app_wait:.1?}");
+    if begin(control_plane, app_wait, patience.word).await == Some(Directive::Park) {
+        return None;
+    }
+    if errand.plan.shape.duration() >= SHORT {
+        control_plane.close();
+    }
+    let report = warmup::warm_up(errand, app).await;
+    Some(Report { app_wait: Some(app_wait), ..report })
+}
+
+/// Says that the requests start; whoever does not answer in time has no say.
+async fn begin(
+    control_plane: &mut ControlPlane,
+    app_wait: Duration,
+    patience: Duration,
+) -> Option<Directive> {
+    let progress = BeginWarmupRequest {
+        progress: Progress::Starting.into(),
+        message: one_line("the app answers"),
+        app_wait: wire::duration(app_wait),
+    };
+    let answer = timeout(patience, control_plane.begin(progress)).await;
+    match answer {
+        Ok(Ok(directive)) => return Some(directive),
+        Ok(Err(status)) => log!("starting without the control plane: {}", status.message()),
+        Err(_) => log!("starting without the control plane: no answer within {patience:?}"),
+    }
+    None
+}
