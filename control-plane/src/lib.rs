@@ -2,4 +2,6 @@
 //!
 //! Floors, each of which knows only those below it: `main` → [`runtime`] → [`adapters`] → [`ground`].
 
+pub mod adapters;
 pub mod ground;
+pub mod runtime;

@@ -224,6 +224,12 @@ impl Warmups {
         None
     }
 
+    /// The node of a pod, as far as both are known.
+    #[must_use]
+    pub fn node(&self, uid: &str) -> Option<&str> {
+        self.entries.get(uid)?.observed.node.as_deref()
+    }
+
     /// Pods whose gate is closed.
     #[must_use]
     pub fn waiting(&self) -> usize {

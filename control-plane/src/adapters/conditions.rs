@@ -1,0 +1,71 @@
+//! Opens gates: one server-side apply on `pods/status` each.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Client, Resource,
+    api::{PartialObjectMeta, Patch, PatchParams, Request},
+};
+use proto::names;
+use tracing::warn;
+
+use crate::ground::{condition::Opening, warmups::Outcome};
+
+/// Applies `opening`, once.
+pub async fn apply(client: &Client, opening: &Opening) -> Outcome {
+    match try_apply(client, opening).await {
+        Ok(pod) => Outcome::Applied { resource_version: pod.metadata.resource_version },
+        Err(error) => {
+            let outcome = classify(&error);
+            if outcome == Outcome::Failed {
+                warn!(pod = %opening.pod, %error, "cannot open the gate yet");
+            }
+            outcome
+        }
+    }
+}
+
+/// The answer is read as metadata only: a typed Pod would be decoded whole for its resource version.
+async fn try_apply(client: &Client, opening: &Opening) -> kube::Result<PartialObjectMeta<Pod>> {
+    let pods = Request::new(Pod::url_path(&(), Some(&opening.pod.namespace)));
+    // Forced, because the webhook may have made the annotation.
+    let params = PatchParams::apply(names::FIELD_MANAGER).force();
+    let patch = Patch::Apply(opening.body());
+    let request = pods.patch_subresource("status", &opening.pod.name, &params, &patch);
+    client.request(request.map_err(kube::Error::BuildRequest)?).await
+}
+
+fn classify(error: &kube::Error) -> Outcome {
+    let kube::Error::Api(status) = error else { return Outcome::Failed };
+    match status.code {
+        404 => Outcome::Gone,
+        // The UID in the body is another one's than the pod's that now bears the name.
+        422 if status.message.contains("metadata.uid") => Outcome::Gone,
+        409 if status.message.contains("UID") => Outcome::Gone,
+        409 => Outcome::Conflict,
+        _ => Outcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn outcome(code: u16, message: &str) -> Outcome {
+        let status = Status { code, message: message.to_owned(), ..Status::failure(message, "") };
+        classify(&kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn a_pod_that_is_gone_is_final_and_all_else_is_not() {
+        assert_eq!(outcome(404, "pods \"web-1\" not found"), Outcome::Gone);
+        let immutable = "Pod \"web-1\" is invalid: metadata.uid: Invalid value: \"u2\": field is immutable";
+        assert_eq!(outcome(422, immutable), Outcome::Gone);
+        assert_eq!(outcome(409, "the object has been modified"), Outcome::Conflict);
+        assert_eq!(outcome(409, "Precondition failed: UID in precondition: u1, UID in object meta: u2"), Outcome::Gone);
+        for code in [401, 403, 422, 429, 500, 503] {
+            assert_eq!(outcome(code, "no"), Outcome::Failed);
+        }
+    }
+}

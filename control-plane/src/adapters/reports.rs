@@ -1,0 +1,90 @@
+//! The gRPC server: sidecars bring their reports, people and programs ask for them.
+
+mod access;
+mod people;
+mod sidecars;
+
+use axum::Router;
+use clap::Args;
+use kube::Client;
+use proto::v1::{
+    FILE_DESCRIPTOR_SET, report_service_server::ReportServiceServer, warmup_service_server::WarmupServiceServer,
+};
+use tokio::sync::{mpsc, oneshot};
+use tonic::service::Routes;
+
+use self::{access::Access, people::People, sidecars::Sidecars};
+use crate::ground::{
+    observed::PodRef,
+    warmups::{Begun, Recorded},
+};
+
+/// A report is below 2 KiB; nothing that we take is larger than this.
+const MAX_MESSAGE: usize = 64 << 10;
+
+/// Flags of the report server.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Port of the report server (gRPC over TLS)
+    #[arg(long, default_value_t = 9090, value_name = "PORT")]
+    pub report_port: u16,
+    /// Where sidecars find the report server; without it, the ClusterIP of Service kube-booster-reports
+    #[arg(long, value_name = "HOST:PORT")]
+    pub report_address: Option<String>,
+}
+
+/// What a sidecar says, with where to answer.
+#[derive(Debug)]
+pub enum Call {
+    /// The warm-up of this pod is at its start, or waits for the app.
+    Begin {
+        /// From the verified token.
+        pod: PodRef,
+        /// What the sidecar tried, where it waits.
+        waiting_for: Option<String>,
+        /// What it is to do.
+        answer: oneshot::Sender<Begun>,
+    },
+    /// The warm-up of this pod has ended.
+    Report {
+        /// From the verified token.
+        pod: PodRef,
+        /// What it did.
+        report: Box<proto::report::Report>,
+        /// What became of it, once the API server has it.
+        answer: oneshot::Sender<Settled>,
+    },
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is stored, and the gate is open because of it.
+    Recorded,
+    /// The gate was open before.
+    NotRecorded,
+    /// Not known yet, or not stored yet: try again.
+    Later(Recorded),
+}
+
+/// A router with both services, health and reflection (v1 and v1alpha).
+pub async fn router(client: Client, calls: mpsc::Sender<Call>) -> Result<Router, tonic_reflection::server::Error> {
+    let access = Access::new(client.clone());
+    let sidecars = WarmupServiceServer::new(Sidecars::new(access.clone(), calls));
+    let people = ReportServiceServer::new(People::new(access, client));
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<WarmupServiceServer<Sidecars>>().await;
+    health.set_serving::<ReportServiceServer<People>>().await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(Routes::new(sidecars.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(people.max_decoding_message_size(MAX_MESSAGE))
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .prepare()
+        .into_axum_router())
+}

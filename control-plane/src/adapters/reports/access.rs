@@ -1,0 +1,158 @@
+//! Who calls, and whether they may: asked of the API server.
+
+use k8s_openapi::api::{
+    authentication::v1::{TokenReview, TokenReviewSpec},
+    authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use proto::names;
+use tonic::{Status, metadata::MetadataMap};
+use tracing::warn;
+
+use crate::ground::identity::User;
+
+/// The resource that reports are authorised as.
+const GROUP: &str = "kube-booster.io";
+const RESOURCE: &str = "warmupreports";
+/// Tokens are 1–2 KiB.
+const MAX_TOKEN: usize = 8 << 10;
+
+/// Asks the API server about tokens and rights.
+#[derive(Clone)]
+pub(super) struct Access {
+    client: Client,
+}
+
+impl Access {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The user of the call's bearer token, which must be of our audience.
+    pub(super) async fn authenticate(&self, metadata: &MetadataMap) -> Result<User, Status> {
+        let token = bearer(metadata).ok_or_else(|| {
+            Status::unauthenticated(
+                "the call needs `authorization: Bearer TOKEN`; make one with \
+                 `kubectl create token NAME --audience kube-booster.io`",
+            )
+        })?;
+        let review = TokenReview {
+            metadata: ObjectMeta::default(),
+            spec: TokenReviewSpec {
+                audiences: Some(vec![names::TOKEN_AUDIENCE.to_owned()]),
+                token: Some(token.to_owned()),
+            },
+            status: None,
+        };
+        let reviews: Api<TokenReview> = Api::all(self.client.clone());
+        let reviewed = reviews.create(&PostParams::default(), &review).await.map_err(|error| unavailable(&error))?;
+        user(reviewed).ok_or_else(|| {
+            Status::unauthenticated("the token is not valid for audience kube-booster.io, has expired, or its pod is gone")
+        })
+    }
+
+    /// Whether `user` may `verb` reports in `namespace` (all where empty).
+    pub(super) async fn authorize(&self, user: &User, verb: &str, namespace: &str, name: &str) -> Result<(), Status> {
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: text(&user.name),
+                uid: text(&user.uid),
+                groups: Some(user.groups.clone()),
+                extra: Some(user.extra.clone()),
+                resource_attributes: Some(ResourceAttributes {
+                    group: text(GROUP),
+                    resource: text(RESOURCE),
+                    verb: text(verb),
+                    namespace: text(namespace),
+                    name: text(name),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        let reviewed = reviews.create(&PostParams::default(), &review).await.map_err(|error| unavailable(&error))?;
+        if reviewed.status.is_some_and(|status| status.allowed) {
+            return Ok(());
+        }
+        let place = if namespace.is_empty() { "all namespaces".to_owned() } else { format!("namespace {namespace}") };
+        Err(Status::permission_denied(format!(
+            "{} may not {verb} {RESOURCE}.{GROUP} in {place}; bind it to ClusterRole kube-booster-report-viewer",
+            user.name
+        )))
+    }
+}
+
+fn bearer(metadata: &MetadataMap) -> Option<&str> {
+    let header = metadata.get("authorization")?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= MAX_TOKEN).then_some(token)
+}
+
+fn user(reviewed: TokenReview) -> Option<User> {
+    let status = reviewed.status?;
+    let is_ours = status.audiences.is_some_and(|audiences| audiences.iter().any(|a| a == names::TOKEN_AUDIENCE));
+    if status.authenticated != Some(true) || !is_ours {
+        return None;
+    }
+    let user = status.user?;
+    Some(User {
+        name: user.username?,
+        uid: user.uid.unwrap_or_default(),
+        groups: user.groups.unwrap_or_default(),
+        extra: user.extra.unwrap_or_default(),
+    })
+}
+
+fn unavailable(error: &kube::Error) -> Status {
+    warn!(%error, "cannot ask the API server about a caller");
+    Status::unavailable("the API server does not answer; try again")
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::authentication::v1::{TokenReviewStatus, UserInfo};
+
+    use super::*;
+
+    fn reviewed(authenticated: bool, audience: &str) -> TokenReview {
+        TokenReview {
+            status: Some(TokenReviewStatus {
+                authenticated: Some(authenticated),
+                audiences: Some(vec![audience.to_owned()]),
+                user: Some(UserInfo { username: Some("alice".to_owned()), ..UserInfo::default() }),
+                ..TokenReviewStatus::default()
+            }),
+            ..TokenReview::default()
+        }
+    }
+
+    #[test]
+    fn only_a_verified_token_of_our_audience_names_a_user() {
+        assert_eq!(user(reviewed(true, "kube-booster.io")).map(|user| user.name).as_deref(), Some("alice"));
+        assert_eq!(user(reviewed(false, "kube-booster.io")), None);
+        assert_eq!(user(reviewed(true, "https://kubernetes.default.svc")), None);
+        assert_eq!(user(TokenReview::default()), None);
+    }
+
+    #[test]
+    fn only_bearer_tokens_are_looked_at() {
+        let with = |header: &str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("authorization", header.parse().unwrap());
+            bearer(&metadata).map(str::to_owned)
+        };
+        assert_eq!(with("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(with("bearer abc").as_deref(), Some("abc"));
+        for header in ["Basic abc", "Bearer", "Bearer ", "abc", &format!("Bearer {}", "a".repeat(9_000))] {
+            assert_eq!(with(header), None);
+        }
+        assert_eq!(bearer(&MetadataMap::new()), None);
+    }
+}

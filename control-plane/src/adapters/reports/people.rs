@@ -1,0 +1,168 @@
+//! `ReportService`: reads the pods' annotations, so that every replica has every report.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client,
+    api::{ListParams, ObjectMeta},
+};
+use proto::{
+    names,
+    report::Record,
+    v1::{
+        self, GetReportRequest, ListReportsRequest, ListReportsResponse, PodReference, State,
+        report_service_server::ReportService,
+    },
+};
+use tonic::{Request, Response, Status};
+use tracing::warn;
+
+use super::Access;
+
+/// Most reports of one page, and how many there are when the caller does not say.
+const MAX_PAGE: u32 = 500;
+
+pub(super) struct People {
+    access: Access,
+    client: Client,
+}
+
+impl People {
+    pub(super) fn new(access: Access, client: Client) -> Self {
+        Self { access, client }
+    }
+}
+
+#[tonic::async_trait]
+impl ReportService for People {
+    async fn get_report(&self, request: Request<GetReportRequest>) -> Result<Response<v1::Report>, Status> {
+        let user = self.access.authenticate(request.metadata()).await?;
+        let GetReportRequest { namespace, name, uid } = request.into_inner();
+        for (field, value) in [("namespace", &namespace), ("name", &name)] {
+            if !is_dns_name(value) {
+                return Err(Status::invalid_argument(format!("{field} must be the {field} of a pod")));
+            }
+        }
+        self.access.authorize(&user, "get", &namespace, &name).await?;
+        let not_found = || Status::not_found(format!("no pod {namespace}/{name} that is or was warmed"));
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
+        let metadata = match pods.get_metadata_opt(&name).await {
+            Ok(pod) => pod.ok_or_else(not_found)?.metadata,
+            Err(error) => return Err(status(&error)),
+        };
+        let is_injected = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(names::INJECTED_LABEL));
+        let is_asked_for = uid.is_empty() || metadata.uid.as_ref() == Some(&uid);
+        if !is_injected || !is_asked_for {
+            return Err(not_found());
+        }
+        Ok(Response::new(report(&metadata)))
+    }
+
+    async fn list_reports(
+        &self,
+        request: Request<ListReportsRequest>,
+    ) -> Result<Response<ListReportsResponse>, Status> {
+        let user = self.access.authenticate(request.metadata()).await?;
+        let asked = request.into_inner();
+        if !asked.namespace.is_empty() && !is_dns_name(&asked.namespace) {
+            return Err(Status::invalid_argument("namespace must be the name of a namespace, or empty for all"));
+        }
+        self.access.authorize(&user, "list", &asked.namespace, "").await?;
+        let pods: Api<Pod> = match asked.namespace.as_str() {
+            "" => Api::all(self.client.clone()),
+            namespace => Api::namespaced(self.client.clone(), namespace),
+        };
+        let page = pods.list_metadata(&list_params(&asked)?).await.map_err(|error| status(&error))?;
+        Ok(Response::new(ListReportsResponse {
+            reports: page.items.iter().map(|pod| report(&pod.metadata)).collect(),
+            next_page_token: page.metadata.continue_.unwrap_or_default(),
+        }))
+    }
+}
+
+fn list_params(asked: &ListReportsRequest) -> Result<ListParams, Status> {
+    let page = match u32::try_from(asked.page_size) {
+        Ok(0) => MAX_PAGE,
+        Ok(size) => size.min(MAX_PAGE),
+        Err(_) => return Err(Status::invalid_argument("page_size must not be negative")),
+    };
+    let ours = format!("{}=true", names::INJECTED_LABEL);
+    let selector = match asked.label_selector.as_str() {
+        "" => ours,
+        theirs => format!("{ours},{theirs}"),
+    };
+    let params = ListParams::default().labels(&selector).limit(page);
+    Ok(if asked.page_token.is_empty() { params } else { params.continue_token(&asked.page_token) })
+}
+
+/// What ends up in a path of the API server's; a slash there would name another resource.
+fn is_dns_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    (1..=253).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('.')
+}
+
+fn report(metadata: &ObjectMeta) -> v1::Report {
+    let uid = metadata.uid.clone().unwrap_or_default();
+    let annotation = metadata.annotations.as_ref().and_then(|all| all.get(names::REPORT_ANNOTATION));
+    let record = annotation.and_then(|annotation| Record::of_pod(&uid, annotation));
+    let state = if record.is_some() { State::Complete } else { State::Pending };
+    v1::Report {
+        pod: Some(PodReference {
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+            uid,
+        }),
+        state: state.into(),
+        reason: record.as_ref().map(|record| record.reason.to_string()).unwrap_or_default(),
+        result: record.map(|record| v1::Result::from(&record.report)),
+    }
+}
+
+fn status(error: &kube::Error) -> Status {
+    match error {
+        kube::Error::Api(status) if status.code == 400 => Status::invalid_argument(status.message.clone()),
+        kube::Error::Api(status) if status.code == 410 => {
+            Status::invalid_argument("the page token has expired; start again without one")
+        }
+        error => {
+            warn!(%error, "cannot read pods");
+            Status::unavailable("the API server does not answer; try again")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_would_leave_its_path_is_none() {
+        assert!(is_dns_name("web-1.x"));
+        for text in ["", "a/b", "../secrets", "..", "A", "a b", "ä", &"a".repeat(254)] {
+            assert!(!is_dns_name(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_labelled_pods_are_listed_in_bounded_pages() {
+        let asked = ListReportsRequest { label_selector: "app=web".to_owned(), ..ListReportsRequest::default() };
+        let params = list_params(&asked).unwrap();
+        assert_eq!(params.label_selector.as_deref(), Some("kube-booster.io/injected=true,app=web"));
+        assert_eq!(params.limit, Some(500));
+        assert_eq!(list_params(&ListReportsRequest { page_size: 9_999, ..asked.clone() }).unwrap().limit, Some(500));
+        assert!(list_params(&ListReportsRequest { page_size: -1, ..asked }).is_err());
+    }
+
+    #[test]
+    fn a_pod_without_a_record_of_its_own_is_pending() {
+        let annotation = |value: &str| Some([(names::REPORT_ANNOTATION.to_owned(), value.to_owned())].into());
+        let metadata = ObjectMeta { uid: Some("u1".to_owned()), annotations: annotation(""), ..ObjectMeta::default() };
+        assert_eq!(report(&metadata).state(), State::Pending);
+        let at = std::time::UNIX_EPOCH;
+        let result = proto::report::Report::without_requests(proto::report::EndedBy::NoReport, at, "none");
+        let record = Record::new("u1", proto::report::Reason::WarmupTimedOut, result);
+        let own = ObjectMeta { annotations: annotation(&record.to_annotation()), ..metadata.clone() };
+        assert_eq!((report(&own).state(), report(&own).reason.as_str()), (State::Complete, "WarmupTimedOut"));
+        let copied = Record { pod_uid: "u0".to_owned(), ..record }.to_annotation();
+        assert_eq!(report(&ObjectMeta { annotations: annotation(&copied), ..metadata }).state(), State::Pending);
+    }
+}

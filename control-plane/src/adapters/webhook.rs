@@ -1,0 +1,196 @@
+//! `POST /mutate-v1-pod`: what the API server calls for each pod that asks for a warm-up.
+
+mod admission;
+
+use std::{panic, sync::Arc};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use clap::Args;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use self::admission::Request;
+use super::metrics::Metrics;
+use crate::ground::{
+    injection::{self, Decision, SidecarTemplate},
+    pod::Pod,
+};
+
+/// The path in the `MutatingWebhookConfiguration`.
+pub const PATH: &str = "/mutate-v1-pod";
+/// etcd takes objects of 1.5 MiB by default; a review holds one twice at most.
+const MAX_BODY: usize = 3 << 20;
+
+/// Flags of the webhook.
+#[derive(Debug, Args)]
+pub struct WebhookArgs {
+    /// Port of the webhook (HTTPS)
+    #[arg(long, default_value_t = 9443, value_name = "PORT")]
+    pub webhook_port: u16,
+    /// Image of the injected container, by tag or digest
+    #[arg(long, default_value = concat!("kube-booster/sidecar:", env!("CARGO_PKG_VERSION")), value_name = "IMAGE")]
+    pub sidecar_image: String,
+}
+
+/// What the handler needs.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// What every sidecar is given, as it is now.
+    pub template: watch::Receiver<Arc<SidecarTemplate>>,
+    /// Where decisions are counted.
+    pub metrics: Metrics,
+}
+
+/// The webhook's router.
+pub fn router(webhook: Webhook) -> Router {
+    Router::new().route(PATH, post(mutate)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(webhook)
+}
+
+async fn mutate(State(webhook): State<Webhook>, body: Bytes) -> Response {
+    let _review = webhook.metrics.review();
+    match admission::decode(&body) {
+        Ok(request) => json(webhook.answer(&request)),
+        // Not a review: under `failurePolicy: Ignore` any status but 2xx lets the pod through.
+        Err(error) => (StatusCode::BAD_REQUEST, format!("not an AdmissionReview: {error}\n")).into_response(),
+    }
+}
+
+fn json(body: String) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+impl Webhook {
+    /// Never `allowed: false`, whatever happens: that would reject the pod in spite of `failurePolicy: Ignore`.
+    fn answer(&self, request: &Request<'_>) -> String {
+        let template = Arc::clone(&self.template.borrow());
+        let decide = || {
+            let pod: Pod<'_> = serde_json::from_str(request.object.map_or("null", |object| object.get()))?;
+            Ok::<_, serde_json::Error>(injection::decide(&pod, &request.uid, &template))
+        };
+        match panic::catch_unwind(panic::AssertUnwindSafe(decide)) {
+            Ok(Ok(decision)) => self.note(request, &decision),
+            Ok(Err(error)) => {
+                warn!(namespace = %request.namespace, uid = %request.uid, %error, "cannot read the pod");
+                self.metrics.count_failed_decision();
+                admission::answer_failure(&request.uid, "kube-booster could not read it")
+            }
+            Err(_) => {
+                error!(namespace = %request.namespace, uid = %request.uid, "the handler panicked");
+                self.metrics.count_failed_decision();
+                admission::answer_failure(&request.uid, "kube-booster had an internal error")
+            }
+        }
+    }
+
+    fn note(&self, request: &Request<'_>, decision: &Decision) -> String {
+        self.metrics.count_decision(decision);
+        if let Decision::Skipped { reason, warnings } = decision {
+            info!(namespace = %request.namespace, reason = reason.label(), why = warnings.join("; "), "pod left alone");
+        }
+        admission::answer(&request.uid, decision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http};
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn webhook() -> Webhook {
+        let template = SidecarTemplate {
+            image: "kube-booster/sidecar:1".to_owned(),
+            report_address: "10.96.0.7:9090".to_owned(),
+            report_server_name: "reports".to_owned(),
+            report_ca: "CA".to_owned(),
+        };
+        Webhook { template: watch::channel(Arc::new(template)).1, metrics: Metrics::default() }
+    }
+
+    async fn post(webhook: &Webhook, body: impl Into<Body>) -> (StatusCode, Vec<u8>) {
+        let request = http::Request::post("/mutate-v1-pod").body(body.into()).unwrap();
+        let response = router(webhook.clone()).oneshot(request).await.unwrap();
+        (response.status(), response.into_body().collect().await.unwrap().to_bytes().into())
+    }
+
+    async fn review(object: Value) -> Value {
+        let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "namespace": "shop", "operation": "CREATE",
+            "dryRun": true, "fieldOfTomorrow": [1], "object": object}});
+        let (status, answer) = post(&webhook(), body.to_string()).await;
+        assert_eq!(status, StatusCode::OK);
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer["kind"], "AdmissionReview");
+        assert_eq!(answer["response"]["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+        assert_eq!(answer["response"]["allowed"], true);
+        answer["response"].clone()
+    }
+
+    fn app() -> Value {
+        json!({"metadata": {"generateName": "web-", "annotations": {"kube-booster.io/warmup": "enabled"}},
+               "spec": {"containers": [{"name": "app", "ports": [{"containerPort": 80}], "fieldOfTomorrow": {"a": 1}}],
+                        "fieldOfTomorrow": "kept"}})
+    }
+
+    #[tokio::test]
+    async fn an_annotated_pod_is_patched_and_fields_that_nobody_knows_survive() {
+        let response = review(app()).await;
+        assert_eq!(response["patchType"], "JSONPatch");
+        let patch = BASE64_STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
+        let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
+        assert!(patch.iter().all(|operation| matches!(operation, json_patch::PatchOperation::Add(_))));
+        let mut patched = app();
+        json_patch::patch(&mut patched, &patch).unwrap();
+        assert_eq!(patched["spec"]["fieldOfTomorrow"], "kept");
+        assert_eq!(patched["spec"]["containers"], app()["spec"]["containers"]);
+        assert_eq!(patched["spec"]["readinessGates"][0]["conditionType"], "kube-booster.io/warmup-ready");
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_does_not_ask_gets_an_empty_answer() {
+        let response = review(json!({"metadata": {}, "spec": {"containers": []}})).await;
+        assert_eq!(response, json!({"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": true}));
+    }
+
+    #[tokio::test]
+    async fn a_bad_annotation_is_answered_with_a_warning_and_no_patch() {
+        let mut pod = app();
+        pod["metadata"]["annotations"]["kube-booster.io/warmup-requests"] = "none".into();
+        let response = review(pod).await;
+        assert_eq!(response.get("patch"), None);
+        let warning = "pod is not warmed up: kube-booster.io/warmup-requests: \"none\" is not a whole number; \
+                       use a whole number from 1 to 12000";
+        assert_eq!(response["warnings"], json!([warning]));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_pod_is_allowed_untouched() {
+        for object in [json!(null), json!("pod"), json!({"spec": {"containers": "many"}})] {
+            let response = review(object).await;
+            assert_eq!(response.get("patch"), None);
+            assert!(response["warnings"][0].as_str().unwrap().starts_with("pod is not warmed up"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_review_is_a_client_error_which_lets_the_pod_through() {
+        for body in ["", "{}", "[1", "\u{0}", r#"{"request":{"uid":7}}"#] {
+            assert_eq!(post(&webhook(), body).await.0, StatusCode::BAD_REQUEST, "{body:?}");
+        }
+        assert_eq!(post(&webhook(), vec![0xff; 64]).await.0, StatusCode::BAD_REQUEST);
+        assert_eq!(post(&webhook(), vec![b' '; MAX_BODY + 1]).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+        let nested = "[".repeat(100_000);
+        assert_eq!(post(&webhook(), nested).await.0, StatusCode::BAD_REQUEST);
+    }
+}
