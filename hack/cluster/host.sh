@@ -32,7 +32,7 @@ host_is_able() {
   if cgroup_is_unified; then
     host_has_controllers "$(</sys/fs/cgroup/cgroup.controllers)"
   else
-    host_has_controllers "$(cut -f1 /proc/cgroups | tr '\n' ' ')"
+    host_has_controllers "$(cd /sys/fs/cgroup && echo *)"
   fi
 }
 

@@ -36,7 +36,11 @@ lifecycle_is_there() { [[ -e $cluster/subnet ]]; }
 lifecycle_keeps() {
   local asked=$1 name has
   has=$(lifecycle_node_count)
-  binaries=$(<"$cluster/binaries") 2>/dev/null || return 1
+  [[ -e $cluster/complete ]] || {
+    say "cluster $cluster_name was never up completely: starting it anew"
+    return 1
+  }
+  binaries=$(<"$cluster/binaries")
   for name in $(daemon_names); do
     daemon_is_alive "$name" || {
       say "$name of cluster $cluster_name is not running: starting the cluster anew"
@@ -80,6 +84,7 @@ lifecycle_start() {
   done
   wait_for node1-kubelet 90 kubectl --namespace kube-system rollout status deployment/coredns --timeout=2s
   wait_for kube-controller-manager 30 kubectl --namespace default get serviceaccount default
+  touch "$cluster/complete"
 }
 
 lifecycle_claim() {

@@ -11,7 +11,7 @@ teardown() {
   host_locked host_restore
 }
 
-# A pod's processes are found by cgroup. All others are the only ones in the cluster's network namespaces.
+# Each is found in more ways than one, since half of the cluster may be gone.
 teardown_processes() {
   local deadline=$((SECONDS + 10))
   local -a processes
@@ -23,9 +23,20 @@ teardown_processes() {
 }
 
 teardown_living() {
-  local path
+  local path name
+  for name in $(daemon_names); do
+    ! daemon_is_alive "$name" || cut -d' ' -f1 "$cluster/daemons/$name"
+  done
+  teardown_shims
   while read -r path; do ip netns pids "${path##*/}"; done < <(teardown_namespaces)
   while read -r path; do find "$path" -name cgroup.procs -exec cat {} + 2>/dev/null; done < <(teardown_cgroups)
+}
+
+teardown_shims() {
+  local path
+  for path in $(grep -lsF -- "$host_folder/$cluster_name/" /proc/[0-9]*/cmdline); do
+    [[ $(cat "${path%/cmdline}/comm" 2>/dev/null) != containerd-shim* ]] || basename "${path%/cmdline}"
+  done
 }
 
 # A cgroup is busy for a moment after its last process.

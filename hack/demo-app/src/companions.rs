@@ -8,7 +8,7 @@ use crate::orders;
 
 const COMPANIONS: usize = 4;
 /// Only what was bought in these last days counts.
-const RECENT_DAYS: u32 = 45;
+const RECENT_DAYS: u32 = 30;
 
 /// For each product the ones that most often were in the same order.
 pub(crate) struct Companions {

@@ -6,7 +6,7 @@ use crate::random::Random;
 pub(crate) const DAYS: u32 = 365;
 const SEED: u64 = 0x0bde_0bde;
 /// A shop with more products sells more.
-const ORDERS_PER_PRODUCT: u32 = 32;
+const ORDERS_PER_PRODUCT: u32 = 64;
 const CUSTOMERS: u32 = 30_000;
 
 /// What one customer bought at once.

@@ -3,10 +3,10 @@
 use crate::catalogue::{Catalogue, Cents, Product};
 use crate::random::Random;
 
-const DAYS: usize = 540;
+const DAYS: usize = 3 * 365;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Days that one character of the curve stands for.
-const DAYS_PER_BAR: usize = 18;
+const DAYS_PER_BAR: usize = 36;
 
 /// A price per product and day.
 pub(crate) struct Prices {

@@ -7,6 +7,7 @@ use crate::catalogue::{Catalogue, Product};
 
 const NAME_WEIGHT: u32 = 8;
 const PREFIX_WEIGHT: u32 = 3;
+const MISTYPED_WEIGHT: u32 = 2;
 const TEXT_WEIGHT: u32 = 1;
 /// Shortest beginning of a name's word that finds it.
 const SHORTEST_PREFIX: usize = 2;
@@ -64,6 +65,9 @@ fn weights(product: &Product) -> HashMap<String, u32> {
         for end in SHORTEST_PREFIX..word.len() {
             add(word[..end].to_owned(), PREFIX_WEIGHT);
         }
+        for missing in 0..word.len() {
+            add(format!("{}{}", &word[..missing], &word[missing + 1..]), MISTYPED_WEIGHT);
+        }
         add(word, NAME_WEIGHT);
     }
     for word in product.tags.iter().flat_map(|tag| words(tag)).chain(words(&product.description)) {
@@ -98,8 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn the_beginning_of_a_word_finds_it() {
-        assert!(found("lant").iter().all(|name| name.contains("Lantern")));
+    fn the_beginning_of_a_word_finds_it_and_so_does_a_word_that_lacks_a_letter() {
+        for query in ["lant", "lanten"] {
+            let names = found(query);
+            assert_eq!(names.len(), 10, "{query}");
+            assert!(names.iter().all(|name| name.contains("Lantern")), "{names:?}");
+        }
     }
 
     #[test]

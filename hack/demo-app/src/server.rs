@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub workers: u8,
     /// Size of the catalogue: the more products, the colder the start
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub products: u32,
 }
 
@@ -109,7 +109,7 @@ async fn accept(listener: &TcpListener, front: &Arc<Front>) {
 }
 
 async fn serve(stream: TcpStream, front: Arc<Front>) {
-    // Without it, only small answers would be later.
+    // Best effort: without it, small answers are late, and nothing worse.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request: Request<Incoming>| {
         let front = Arc::clone(&front);

@@ -13,7 +13,7 @@ const TILES_PER_PAGE: usize = 24;
 /// Only what was bought in these last days counts.
 const RECENT_DAYS: u32 = 90;
 /// So many best sellers name a product that reads alike.
-const WITH_NEAREST: usize = 384;
+const WITH_NEAREST: usize = 768;
 const TILE: &str = "<article class=\"tile\"><a href=\"/product/{{id}}\"><h3>{{name}}</h3></a>\
     <p class=\"price\">{{price}}</p><p class=\"sold\">{{sold}} sold, {{tags}}</p><p>{{nearest}}</p></article>\n";
 const PAGE: &str = "<!doctype html><title>{{title}}</title><nav>{{&categories}}</nav>\n{{&tiles}}";

@@ -4,6 +4,7 @@ mod arrival;
 mod connections;
 mod origin;
 mod outcome;
+mod page_path;
 mod rate;
 mod summary;
 
@@ -15,11 +16,11 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub use origin::Origin;
 pub use outcome::{Outcome, Visit};
+pub use page_path::PagePath;
 pub use rate::Rate;
 pub use summary::{Quantiles, Summary};
 
-use self::connections::Connections;
-pub use self::connections::PagePath;
+use connections::Connections;
 
 /// The users' flags.
 #[derive(Debug, clap::Args)]

@@ -6,14 +6,14 @@ use demo_app::users::{Args as Users, Summary};
 use demo_app::{server, users};
 
 /// Small enough for a build without optimisation.
-const SHOP: server::Args = server::Args { port: 0, workers: 2, products: 1_500 };
+const SHOP: server::Args = server::Args { port: 0, workers: 2, products: 400 };
 const PATHS: [&str; 4] = ["/", "/search?q=copper+kettle", "/product/42", "/report"];
 
 fn users(url: &str) -> Users {
     Users {
-        url: url.parse().unwrap(),
-        paths: PATHS.iter().map(|path| path.parse().unwrap()).collect(),
-        rate: "50".parse().unwrap(),
+        url: url.parse().expect("a URL"),
+        paths: PATHS.iter().map(|path| path.parse().expect("a path")).collect(),
+        rate: "50".parse().expect("a rate"),
         duration: Duration::from_secs(3),
         start_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(10),
@@ -22,13 +22,13 @@ fn users(url: &str) -> Users {
 }
 
 async fn visited() -> (Summary, String) {
-    let shop = SHOP.bind().await.unwrap();
-    let users = users(&format!("http://127.0.0.1:{}", shop.address().unwrap().port()));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(shop.serve_until(async { drop(stopped.await) }));
-    let summary = users.visit().await.unwrap();
-    stop.send(()).unwrap();
-    (summary, serving.await.unwrap().to_string())
+    let shop = SHOP.bind().await.expect("a free port");
+    let users = users(&format!("http://127.0.0.1:{}", shop.address().expect("an address").port()));
+    let (closing, closed) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(shop.serve_until(async { drop(closed.await) }));
+    let summary = users.visit().await.expect("the shop is open");
+    drop(closing);
+    (summary, serving.await.expect("the shop closes").to_string())
 }
 
 #[tokio::test]

@@ -1,12 +1,10 @@
 //! The users' connections to the shop.
 
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
-use http::uri::PathAndQuery;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -14,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::Origin;
+use super::{Origin, PagePath};
 
 /// Kept alive when nobody uses them, as by a few browsers.
 const IDLE: usize = 8;
@@ -56,7 +54,7 @@ impl Connections {
     pub(super) async fn get(&self, path: &PagePath) -> Result<StatusCode, VisitError> {
         let _slot = self.open.acquire().await?;
         let mut connection = self.connection().await?;
-        let request = Request::get(path.0.as_str())
+        let request = Request::get(path.as_str())
             .header(HOST, &self.host)
             .header(USER_AGENT, "kube-booster-demo-users")
             .body(Empty::new())?;
@@ -96,36 +94,10 @@ fn iter_pop(idle: &mut Vec<Connection>) -> impl Iterator<Item = Connection> {
 }
 
 async fn handshake(stream: TcpStream) -> Result<Connection, hyper::Error> {
-    // Without it, only small requests would be later.
+    // Best effort: without it, small requests are late, and nothing worse.
     let _ = stream.set_nodelay(true);
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Its error reaches the user who waits on it.
     tokio::spawn(async move { drop(connection.await) });
     Ok(sender)
-}
-
-/// A path of the shop, with a query maybe.
-#[derive(Debug, Clone)]
-pub struct PagePath(PathAndQuery);
-
-/// Why a text is no [`PagePath`].
-#[derive(Debug, thiserror::Error)]
-pub enum PagePathError {
-    /// It is relative.
-    #[error("a path begins with /")]
-    Relative,
-    /// It has characters that a URL cannot have.
-    #[error("not a path of a URL")]
-    Invalid(#[from] http::uri::InvalidUri),
-}
-
-impl FromStr for PagePath {
-    type Err = PagePathError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if !text.starts_with('/') {
-            return Err(PagePathError::Relative);
-        }
-        Ok(Self(text.parse()?))
-    }
 }
