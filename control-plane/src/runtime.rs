@@ -11,7 +11,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    adapters::{admin::AdminArgs, certificates::CertificateArgs, logs::LogArgs, reports::ReportArgs, webhook::WebhookArgs},
+    adapters::{
+        admin::AdminArgs, certificates::CertificateArgs, logs::LogArgs, reports::ReportArgs,
+        webhook::WebhookArgs,
+    },
     ground::{annotations::GoDuration, injection::SidecarTemplate},
 };
 
@@ -40,7 +43,8 @@ pub struct Options {
 }
 
 fn go_duration(text: &str) -> Result<Duration, String> {
-    let GoDuration(duration) = text.parse().map_err(|error| format!("{error}; use one such as 30s or 1m30s"))?;
+    let GoDuration(duration) =
+        text.parse().map_err(|error| format!("{error}; use one such as 30s or 1m30s"))?;
     Ok(duration)
 }
 

@@ -78,9 +78,8 @@ pub fn health_router(readiness: Readiness) -> Router {
         async move {
             match pending.as_slice() {
                 [] => (StatusCode::OK, "ok\n".to_owned()).into_response(),
-                waiting => {
-                    (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", waiting.join(", "))).into_response()
-                }
+                waiting => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {}\n", waiting.join(", ")))
+                    .into_response(),
             }
         }
     };

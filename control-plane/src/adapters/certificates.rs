@@ -13,7 +13,7 @@ pub use bundle::apply as apply_bundle;
 use clap::Args;
 pub use files::{FilesError, read as read_files};
 pub use secret::{SecretError, obtain as obtain_authority};
-pub use serving::{Serving, Served, ServingError};
+pub use serving::{Served, Serving, ServingError};
 
 /// Flags of the certificates.
 #[derive(Debug, Args)]
@@ -28,7 +28,8 @@ pub struct CertificateArgs {
 /// `localhost` serves people behind `kubectl port-forward`.
 #[must_use]
 pub fn serving_names(namespace: &str) -> Vec<String> {
-    let service = |name: &str| [format!("{name}.{namespace}.svc"), format!("{name}.{namespace}.svc.cluster.local")];
+    let service =
+        |name: &str| [format!("{name}.{namespace}.svc"), format!("{name}.{namespace}.svc.cluster.local")];
     let mut names: Vec<String> = service("kube-booster-webhook").into();
     names.extend(service("kube-booster-reports"));
     names.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);

@@ -63,7 +63,10 @@ mod tests {
         let immutable = "Pod \"web-1\" is invalid: metadata.uid: Invalid value: \"u2\": field is immutable";
         assert_eq!(outcome(422, immutable), Outcome::Gone);
         assert_eq!(outcome(409, "the object has been modified"), Outcome::Conflict);
-        assert_eq!(outcome(409, "Precondition failed: UID in precondition: u1, UID in object meta: u2"), Outcome::Gone);
+        assert_eq!(
+            outcome(409, "Precondition failed: UID in precondition: u1, UID in object meta: u2"),
+            Outcome::Gone
+        );
         for code in [401, 403, 422, 429, 500, 503] {
             assert_eq!(outcome(code, "no"), Outcome::Failed);
         }

@@ -41,7 +41,6 @@ impl Notes {
 }
 
 /// A sender of notes, and the task that brings them to the API server.
-#[must_use]
 pub fn recorder(client: Client) -> (Notes, impl Future<Output = ()>) {
     let (sender, mut receiver) = mpsc::channel::<Note>(QUEUE);
     let instance = std::env::var("HOSTNAME").ok();

@@ -29,7 +29,8 @@ fn filter(text: &str) -> Result<EnvFilter, String> {
 
 /// Sends all events to standard error from now on.
 pub fn start(args: &LogArgs) {
-    let builder = tracing_subscriber::fmt().with_env_filter(args.log_level.clone()).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(args.log_level.clone()).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Json => builder.json().flatten_event(true).with_target(false).init(),
         LogFormat::Text => builder.with_target(false).init(),

@@ -107,8 +107,16 @@ impl Metrics {
             self.warmup_latency.clone(),
         );
         all.register("warmup_active_pods", "Pods that are being warmed", self.warmup_active.clone());
-        all.register("gate_opened", "Gates that were opened, by the condition's reason", self.gates_opened.clone());
-        all.register("injections", "Pods that asked for a warm-up, by what became of them", self.injections.clone());
+        all.register(
+            "gate_opened",
+            "Gates that were opened, by the condition's reason",
+            self.gates_opened.clone(),
+        );
+        all.register(
+            "injections",
+            "Pods that asked for a warm-up, by what became of them",
+            self.injections.clone(),
+        );
         all.register_with_unit(
             "webhook_request_duration",
             "From a review's last byte to the answer",
@@ -124,7 +132,7 @@ impl Metrics {
         all
     }
 
-    /// The text form of all families (OpenMetrics 1.0).
+    /// The text form of all families (`OpenMetrics` 1.0).
     #[must_use]
     pub fn encode(&self) -> String {
         let mut out = String::new();
@@ -179,13 +187,13 @@ impl Metrics {
         let namespace = namespace.to_owned();
         self.warmups.get_or_create(&WarmupLabels { namespace: namespace.clone(), result }).inc();
         if report.request_count > 0 {
-            self.observe_report(NamespaceLabels { namespace }, report);
+            self.observe_report(&NamespaceLabels { namespace }, report);
         }
     }
 
-    fn observe_report(&self, labels: NamespaceLabels, report: &Report) {
-        self.warmup_requests.get_or_create(&labels).inc_by(report.request_count.into());
-        self.warmup_duration.get_or_create(&labels).observe(report.elapsed().as_secs_f64());
+    fn observe_report(&self, labels: &NamespaceLabels, report: &Report) {
+        self.warmup_requests.get_or_create(labels).inc_by(report.request_count.into());
+        self.warmup_duration.get_or_create(labels).observe(report.elapsed().as_secs_f64());
         for (phase, quantiles) in [("cold", report.cold), ("warm", report.warm)] {
             if let Some(Quantiles { p50, .. }) = quantiles {
                 let labels = PhaseLabels { namespace: labels.namespace.clone(), phase };

@@ -61,7 +61,8 @@ pub async fn watch(client: Client, news: mpsc::Sender<News>) {
 fn events(client: Client) -> impl Stream<Item = watcher::Result<watcher::Event<LivePod>>> {
     let resource = ApiResource::erase::<Pod>(&());
     let pods: Api<LivePod> = Api::all_with(client, &resource);
-    let config = watcher::Config::default().labels(&format!("{}=true", names::INJECTED_LABEL)).page_size(PAGE);
+    let config =
+        watcher::Config::default().labels(&format!("{}=true", names::INJECTED_LABEL)).page_size(PAGE);
     watcher(pods, config).default_backoff()
 }
 
@@ -72,7 +73,8 @@ fn trim(pod: LivePod) -> Option<Observed> {
         name: metadata.name?.into(),
         uid: metadata.uid?.into(),
     };
-    let annotation = metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::REPORT_ANNOTATION));
+    let annotation =
+        metadata.annotations.as_ref().and_then(|annotations| annotations.get(names::REPORT_ANNOTATION));
     Some(Observed::trim(
         reference,
         metadata.resource_version.unwrap_or_default().into(),

@@ -8,7 +8,8 @@ use axum::Router;
 use clap::Args;
 use kube::Client;
 use proto::v1::{
-    FILE_DESCRIPTOR_SET, report_service_server::ReportServiceServer, warmup_service_server::WarmupServiceServer,
+    FILE_DESCRIPTOR_SET, report_service_server::ReportServiceServer,
+    warmup_service_server::WarmupServiceServer,
 };
 use tokio::sync::{mpsc, oneshot};
 use tonic::service::Routes;
@@ -68,7 +69,10 @@ pub enum Settled {
 }
 
 /// A router with both services, health and reflection (v1 and v1alpha).
-pub async fn router(client: Client, calls: mpsc::Sender<Call>) -> Result<Router, tonic_reflection::server::Error> {
+pub async fn router(
+    client: Client,
+    calls: mpsc::Sender<Call>,
+) -> Result<Router, tonic_reflection::server::Error> {
     let access = Access::new(client.clone());
     let sidecars = WarmupServiceServer::new(Sidecars::new(access.clone(), calls));
     let people = ReportServiceServer::new(People::new(access, client));

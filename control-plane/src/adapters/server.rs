@@ -26,7 +26,7 @@ const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// For the TLS handshake, and for the headers of an HTTP/1.1 request.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// HTTP/2 peers that do not answer a ping for this long are gone.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// For requests under way when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -72,7 +72,11 @@ pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, stop
 type Accepted = (TcpStream, tokio::sync::OwnedSemaphorePermit);
 
 /// The next connection, once there is room for one; `None` when it is time to stop.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<Accepted> {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Option<Accepted> {
     let next = async {
         let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         loop {

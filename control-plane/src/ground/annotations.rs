@@ -230,7 +230,10 @@ mod tests {
         assert_eq!((settings.requests.get(), settings.duration), (40, Duration::from_secs(90)));
         assert_eq!(settings.port.map(|port| port.to_string()).as_deref(), Some("web"));
         assert_eq!(settings.concurrency.get(), 8);
-        assert_eq!(settings.resources.memory_limit.map(|limit| limit.to_string()).as_deref(), Some("16000000"));
+        assert_eq!(
+            settings.resources.memory_limit.map(|limit| limit.to_string()).as_deref(),
+            Some("16000000")
+        );
         assert_eq!(settings.allow, Allow { job: true, host_network: true });
     }
 
@@ -294,7 +297,9 @@ mod tests {
 
     #[test]
     fn typing_errors_are_found() {
-        let annotations = texts(r#"{"kube-booster.io/warmup-request": "3", "kube-booster.io/warmup": "enabled", "a/b": ""}"#);
+        let annotations = texts(
+            r#"{"kube-booster.io/warmup-request": "3", "kube-booster.io/warmup": "enabled", "a/b": ""}"#,
+        );
         assert_eq!(unknown(&annotations).collect::<Vec<_>>(), ["kube-booster.io/warmup-request"]);
     }
 }

@@ -88,9 +88,8 @@ impl Opening {
     pub fn message(&self) -> String {
         let report = &self.record.report;
         match self.record.reason {
-            Reason::WarmupSucceeded => report.message.clone(),
-            Reason::WarmupTimedOut | Reason::SidecarUnavailable | Reason::Released => report.message.clone(),
             Reason::WarmupFailed => format!("in service although the warm-up failed: {}", report.message),
+            _ => report.message.clone(),
         }
     }
 }
@@ -102,4 +101,87 @@ const NO_REPORT: &str = "in service without a warm-up report: none came before t
 fn whole_seconds(time: Timestamp) -> Timestamp {
     let subsecond = i64::from(time.subsec_nanosecond());
     time.checked_sub(subsecond.nanoseconds()).unwrap_or_else(|_| time.round(Unit::Second).unwrap_or(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use expect_test::expect;
+
+    use super::*;
+    use crate::ground::observed::Gate;
+
+    fn pod() -> PodRef {
+        PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "u1".into() }
+    }
+
+    fn observed() -> Observed {
+        Observed {
+            pod: pod(),
+            node: None,
+            resource_version: "7".into(),
+            gate: Gate::Closed(None),
+            plan_duration: None,
+            containers_ready: "2026-01-01T00:00:00Z".parse().ok(),
+            app_started: None,
+        }
+    }
+
+    #[test]
+    fn a_report_is_applied_with_the_pods_uid_and_whatever_version_it_has() {
+        let report = Report {
+            success: true,
+            ..Report::without_requests(EndedBy::Count, UNIX_EPOCH, "12/12 requests")
+        };
+        let opening = Opening::by_report(pod(), report, "2026-01-01T00:00:07.9Z".parse().unwrap());
+        expect![[r#"
+            {
+              "apiVersion": "v1",
+              "kind": "Pod",
+              "metadata": {
+                "annotations": {
+                  "kube-booster.io/warmup-report": "{\"version\":1,\"podUid\":\"u1\",\"reason\":\"WarmupSucceeded\",\"report\":{\"success\":true,\"endedBy\":\"count\",\"plannedCount\":0,\"requestCount\":0,\"failedCount\":0,\"connections\":0,\"started\":\"1970-01-01T00:00:00.000Z\",\"ended\":\"1970-01-01T00:00:00.000Z\",\"message\":\"12/12 requests\"}}"
+                },
+                "name": "web-1",
+                "namespace": "shop",
+                "uid": "u1"
+              },
+              "status": {
+                "conditions": [
+                  {
+                    "lastTransitionTime": "2026-01-01T00:00:07Z",
+                    "message": "12/12 requests",
+                    "reason": "WarmupSucceeded",
+                    "status": "True",
+                    "type": "kube-booster.io/warmup-ready"
+                  }
+                ]
+              }
+            }"#]].assert_eq(&serde_json::to_string_pretty(&opening.body()).unwrap());
+    }
+
+    #[test]
+    fn a_fail_open_is_applied_to_the_version_it_was_decided_on_and_says_so() {
+        let opening = Opening::by_deadline(&observed(), "2026-01-01T00:01:00Z".parse().unwrap());
+        let body = opening.body();
+        assert_eq!(body["metadata"]["resourceVersion"], "7");
+        let condition = &body["status"]["conditions"][0];
+        assert_eq!((&condition["status"], &condition["reason"]), (&json!("True"), &json!("WarmupTimedOut")));
+        assert_eq!(condition["lastTransitionTime"], "2026-01-01T00:01:00Z");
+        let record =
+            Record::of_pod("u1", body["metadata"]["annotations"][names::REPORT_ANNOTATION].as_str().unwrap());
+        let report = record.unwrap().report;
+        assert_eq!((report.ended_by, report.success), (EndedBy::NoReport, false));
+        assert_eq!(report.elapsed(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_failed_warm_up_says_that_the_pod_is_in_service_all_the_same() {
+        let report = Report::without_requests(EndedBy::Count, UNIX_EPOCH, "0/3 requests succeeded: 3 x 503");
+        let opening = Opening::by_report(pod(), report, Timestamp::UNIX_EPOCH);
+        assert_eq!(opening.record.reason, Reason::WarmupFailed);
+        let message = "in service although the warm-up failed: 0/3 requests succeeded: 3 x 503";
+        assert_eq!(opening.message(), message);
+    }
 }

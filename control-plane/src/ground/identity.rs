@@ -54,14 +54,20 @@ mod tests {
     #[test]
     fn a_pod_bound_token_speaks_for_its_pod() {
         let bound = user("system:serviceaccount:shop:default", &[(NAME, &["web-1"]), (UID, &["u1"])]);
-        assert_eq!(bound.pod(), Some(PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "u1".into() }));
+        assert_eq!(
+            bound.pod(),
+            Some(PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "u1".into() })
+        );
     }
 
     #[test]
     fn any_other_token_speaks_for_no_pod() {
         assert_eq!(user("system:serviceaccount:shop:default", &[]).pod(), None);
         assert_eq!(user("system:serviceaccount:shop:default", &[(NAME, &["web-1"])]).pod(), None);
-        assert_eq!(user("system:serviceaccount:shop:default", &[(NAME, &["a", "b"]), (UID, &["u1"])]).pod(), None);
+        assert_eq!(
+            user("system:serviceaccount:shop:default", &[(NAME, &["a", "b"]), (UID, &["u1"])]).pod(),
+            None
+        );
         assert_eq!(user("alice", &[(NAME, &["web-1"]), (UID, &["u1"])]).pod(), None);
     }
 }

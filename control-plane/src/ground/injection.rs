@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     annotations::{self, ProblemKind, ResourceSettings, Settings},
     plan,
-    pod::Pod,
+    pod::{Pod, Texts},
     resources, target,
 };
 
@@ -86,7 +86,7 @@ impl Skip {
     }
 }
 
-/// What becomes of `pod`, admitted under `admission_uid`. `raw` is the value that `pod` was read from.
+/// What becomes of `pod`, admitted under `admission_uid`.
 #[must_use]
 pub fn decide(pod: &Pod<'_>, admission_uid: &str, template: &SidecarTemplate) -> Decision {
     if pod.annotation(names::WARMUP_ANNOTATION) != Some("enabled") {
@@ -105,7 +105,7 @@ struct Wanted {
 }
 
 fn settle(pod: &Pod<'_>, admission_uid: &str) -> Result<Wanted, Decision> {
-    let no_annotations = annotations::read(&Default::default());
+    let no_annotations = annotations::read(&Texts::default());
     let read = pod.metadata.annotations.as_ref().map_or(no_annotations, annotations::read);
     let settings = read.map_err(|problems| {
         let is_bad = problems.iter().any(|problem| problem.kind == ProblemKind::Bad);
@@ -115,7 +115,8 @@ fn settle(pod: &Pod<'_>, admission_uid: &str) -> Result<Wanted, Decision> {
     if let Some(decision) = kind_left_alone(pod, &settings) {
         return Err(decision);
     }
-    let target = target::find(pod, &settings).map_err(|error| skipped(Skip::NoTarget, vec![error.to_string()]))?;
+    let target =
+        target::find(pod, &settings).map_err(|error| skipped(Skip::NoTarget, vec![error.to_string()]))?;
     let plan = plan::make(&settings, target, &plan::trace_id(admission_uid));
     Ok(Wanted { plan, resources: settings.resources })
 }
@@ -129,7 +130,10 @@ fn kind_left_alone(pod: &Pod<'_>, settings: &Settings) -> Option<Decision> {
     } else if is_of_job(pod) && !settings.allow.job {
         (Skip::Job, "it belongs to a Job; kube-booster.io/warmup-allow: job warms it all the same")
     } else if pod.spec.host_network == Some(true) && !settings.allow.host_network {
-        (Skip::HostNetwork, "it uses hostNetwork; kube-booster.io/warmup-allow: host-network warms it all the same")
+        (
+            Skip::HostNetwork,
+            "it uses hostNetwork; kube-booster.io/warmup-allow: host-network warms it all the same",
+        )
     } else if is_name_taken(pod) {
         (Skip::NameTaken, "one of its containers or volumes is named kube-booster-warmup; rename it")
     } else {
@@ -145,7 +149,8 @@ fn skipped(reason: Skip, why: Vec<String>) -> Decision {
 
 fn is_mirror(pod: &Pod<'_>) -> bool {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    pod.annotation("kubernetes.io/config.mirror").is_some() || owners.iter().any(|owner| &*owner.kind == "Node")
+    pod.annotation("kubernetes.io/config.mirror").is_some()
+        || owners.iter().any(|owner| &*owner.kind == "Node")
 }
 
 fn is_windows(pod: &Pod<'_>) -> bool {
@@ -171,7 +176,9 @@ fn inject(pod: &Pod<'_>, wanted: &Wanted, template: &SidecarTemplate) -> Decisio
     let resources = resources::of_sidecar(resources::qos_class(pod), &wanted.resources);
     let mut warnings: Vec<String> = resources.warning.into_iter().collect();
     if let Some(annotations) = &pod.metadata.annotations {
-        warnings.extend(annotations::unknown(annotations).map(|key| format!("{key}: unknown annotation, ignored")));
+        warnings.extend(
+            annotations::unknown(annotations).map(|key| format!("{key}: unknown annotation, ignored")),
+        );
     }
     let sidecar: Value = container::sidecar(pod, &wanted.plan, resources.json, template);
     Decision::Injected { operations: operations(pod, sidecar), warnings }

@@ -161,7 +161,8 @@ fn gate(pod: &PodRef, annotation: Option<&str>, spec: &LiveSpec, status: &LiveSt
 
 /// The plan from the container's environment, which nobody can change after admission (annotations they can).
 fn plan(spec: &LiveSpec) -> Option<Plan> {
-    let sidecar = spec.init_containers.iter().find(|container| &*container.name == names::SIDECAR_CONTAINER)?;
+    let sidecar =
+        spec.init_containers.iter().find(|container| &*container.name == names::SIDECAR_CONTAINER)?;
     let variable = sidecar.env.iter().find(|variable| &*variable.name == names::PLAN_ENV)?;
     Plan::from_env_value(variable.value.as_deref()?).ok()
 }

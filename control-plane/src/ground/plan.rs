@@ -34,7 +34,8 @@ fn millis(duration: Duration) -> u64 {
 /// A UID that is no UUID gives the hexadecimal form of its first bytes, padded.
 #[must_use]
 pub fn trace_id(admission_uid: &str) -> String {
-    let hex: String = admission_uid.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
+    let hex: String =
+        admission_uid.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
     // A trace id of zeros is invalid in W3C Trace Context.
     if hex.bytes().all(|byte| byte == b'0') { format!("{:032x}", 1) } else { format!("{hex:0<32.32}") }
 }

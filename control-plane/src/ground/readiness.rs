@@ -15,8 +15,10 @@ const LONGEST_HOLD: Duration = Duration::from_mins(15);
 /// not readable gets no time but the `grace` period.
 #[must_use]
 pub fn deadline(observed: &Observed, grace: Duration) -> Option<Timestamp> {
-    let after = |start: Option<Timestamp>, wait: Duration| start.and_then(|start| start.checked_add(wait).ok());
-    let planned = after(observed.containers_ready, observed.plan_duration.unwrap_or_default().saturating_add(grace));
+    let after =
+        |start: Option<Timestamp>, wait: Duration| start.and_then(|start| start.checked_add(wait).ok());
+    let planned =
+        after(observed.containers_ready, observed.plan_duration.unwrap_or_default().saturating_add(grace));
     let longest = after(observed.app_started, LONGEST_HOLD);
     planned.into_iter().chain(longest).min()
 }
@@ -27,7 +29,11 @@ mod tests {
     use crate::ground::observed::{Gate, PodRef};
 
     /// Seconds at which a pod opens whose app started and whose containers were ready at these seconds.
-    fn opens(app_started: Option<i64>, containers_ready: Option<i64>, plan_seconds: Option<u64>) -> Option<i64> {
+    fn opens(
+        app_started: Option<i64>,
+        containers_ready: Option<i64>,
+        plan_seconds: Option<u64>,
+    ) -> Option<i64> {
         let at = |second: Option<i64>| second.map(|second| Timestamp::from_second(second).unwrap());
         let observed = Observed {
             pod: PodRef { namespace: "a".into(), name: "b".into(), uid: "c".into() },

@@ -66,7 +66,9 @@ fn is_guaranteed(container: &Container<'_>) -> bool {
 #[must_use]
 pub fn of_sidecar(class: QosClass, wishes: &ResourceSettings) -> SidecarResources {
     match class {
-        QosClass::BestEffort => none(wishes, "the pod has no requests or limits and would change its QoS class"),
+        QosClass::BestEffort => {
+            none(wishes, "the pod has no requests or limits and would change its QoS class")
+        }
         QosClass::PodLevel => none(wishes, "the pod's own resources are shared by its containers"),
         QosClass::Burstable => SidecarResources { json: burstable(wishes), warning: None },
         QosClass::Guaranteed => guaranteed(wishes),
@@ -74,13 +76,15 @@ pub fn of_sidecar(class: QosClass, wishes: &ResourceSettings) -> SidecarResource
 }
 
 fn none(wishes: &ResourceSettings, because: &str) -> SidecarResources {
-    let warning = wishes.is_set().then(|| format!("kube-booster.io/sidecar-*: not applied, because {because}"));
+    let warning =
+        wishes.is_set().then(|| format!("kube-booster.io/sidecar-*: not applied, because {because}"));
     SidecarResources { json: json!({}), warning }
 }
 
 fn burstable(wishes: &ResourceSettings) -> Value {
     let memory_request = wishes.memory_request.clone().unwrap_or_else(|| quantity("2Mi"));
-    let memory_limit = wishes.memory_limit.clone().unwrap_or_else(|| quantity("16Mi").max(memory_request.clone()));
+    let memory_limit =
+        wishes.memory_limit.clone().unwrap_or_else(|| quantity("16Mi").max(memory_request.clone()));
     let cpu_request = match (&wishes.cpu_request, &wishes.cpu_limit) {
         (Some(request), _) => request.clone(),
         (None, Some(limit)) => quantity("1m").min(limit.clone()),
@@ -129,21 +133,40 @@ mod tests {
         qos_class(&serde_json::from_str(&format!(r#"{{"spec":{spec}}}"#)).unwrap())
     }
 
-    const EQUAL: &str = r#"{"requests":{"cpu":"1","memory":"1Gi"},"limits":{"cpu":"1000m","memory":"1073741824"}}"#;
+    const EQUAL: &str =
+        r#"{"requests":{"cpu":"1","memory":"1Gi"},"limits":{"cpu":"1000m","memory":"1073741824"}}"#;
 
     #[test]
     fn classes_are_kubernetes_own() {
-        assert_eq!(class(r#"{"containers":[{"name":"a"},{"name":"b","resources":{}}]}"#), QosClass::BestEffort);
-        assert_eq!(class(&format!(r#"{{"containers":[{{"name":"a","resources":{EQUAL}}}]}}"#)), QosClass::Guaranteed);
-        let limits_only = r#"{"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}}]}"#;
+        assert_eq!(
+            class(r#"{"containers":[{"name":"a"},{"name":"b","resources":{}}]}"#),
+            QosClass::BestEffort
+        );
+        assert_eq!(
+            class(&format!(r#"{{"containers":[{{"name":"a","resources":{EQUAL}}}]}}"#)),
+            QosClass::Guaranteed
+        );
+        let limits_only =
+            r#"{"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}}]}"#;
         assert_eq!(class(limits_only), QosClass::Guaranteed);
-        let with_init = format!(r#"{{"initContainers":[{{"name":"i"}}],"containers":[{{"name":"a","resources":{EQUAL}}}]}}"#);
+        let with_init = format!(
+            r#"{{"initContainers":[{{"name":"i"}}],"containers":[{{"name":"a","resources":{EQUAL}}}]}}"#
+        );
         assert_eq!(class(&with_init), QosClass::Burstable);
-        assert_eq!(class(r#"{"containers":[{"name":"a","resources":{"requests":{"cpu":"1m"}}}]}"#), QosClass::Burstable);
-        assert_eq!(class(r#"{"containers":[{"name":"a","resources":{"requests":{"cpu":"0"}}}]}"#), QosClass::BestEffort);
+        assert_eq!(
+            class(r#"{"containers":[{"name":"a","resources":{"requests":{"cpu":"1m"}}}]}"#),
+            QosClass::Burstable
+        );
+        assert_eq!(
+            class(r#"{"containers":[{"name":"a","resources":{"requests":{"cpu":"0"}}}]}"#),
+            QosClass::BestEffort
+        );
         let other = r#"{"containers":[{"name":"a","resources":{"limits":{"example.com/gpu":"1"}}}]}"#;
         assert_eq!(class(other), QosClass::BestEffort);
-        assert_eq!(class(&format!(r#"{{"resources":{EQUAL},"containers":[{{"name":"a"}}]}}"#)), QosClass::PodLevel);
+        assert_eq!(
+            class(&format!(r#"{{"resources":{EQUAL},"containers":[{{"name":"a"}}]}}"#)),
+            QosClass::PodLevel
+        );
     }
 
     #[test]
@@ -158,18 +181,23 @@ mod tests {
             of_sidecar(QosClass::Guaranteed, &wishes).json,
             json!({"requests": amounts, "limits": amounts})
         );
-        assert_eq!(of_sidecar(QosClass::BestEffort, &wishes), SidecarResources { json: json!({}), warning: None });
+        assert_eq!(
+            of_sidecar(QosClass::BestEffort, &wishes),
+            SidecarResources { json: json!({}), warning: None }
+        );
     }
 
     #[test]
     fn wishes_are_followed_and_a_request_never_exceeds_its_limit() {
         let wish = |text: &str| Some(quantity(text));
-        let wishes = ResourceSettings { memory_request: wish("32Mi"), cpu_limit: wish("500u"), ..Default::default() };
+        let wishes =
+            ResourceSettings { memory_request: wish("32Mi"), cpu_limit: wish("500u"), ..Default::default() };
         assert_eq!(
             of_sidecar(QosClass::Burstable, &wishes).json,
             json!({"requests": {"cpu": "500u", "memory": "32Mi"}, "limits": {"cpu": "500u", "memory": "32Mi"}})
         );
-        let low = ResourceSettings { memory_limit: wish("8Mi"), memory_request: wish("4Mi"), ..Default::default() };
+        let low =
+            ResourceSettings { memory_limit: wish("8Mi"), memory_request: wish("4Mi"), ..Default::default() };
         assert_eq!(of_sidecar(QosClass::Burstable, &low).json["requests"]["memory"], "4Mi");
     }
 

@@ -25,7 +25,9 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// A name that no container gives to a port.
-    #[error("kube-booster.io/warmup-port: no container has a port named {0:?}; use one of its port names or a number")]
+    #[error(
+        "kube-booster.io/warmup-port: no container has a port named {0:?}; use one of its port names or a number"
+    )]
     UnknownName(String),
     /// Nothing says which port is the app's.
     #[error(
@@ -40,7 +42,9 @@ pub enum TargetError {
     )]
     NoProbePath(String),
     /// The readiness probe's path is none that can be requested.
-    #[error("kube-booster.io/warmup-endpoint: the readiness probe's path cannot be requested; name the paths instead")]
+    #[error(
+        "kube-booster.io/warmup-endpoint: the readiness probe's path cannot be requested; name the paths instead"
+    )]
     BadProbePath,
     /// A spec without containers, which the API server refuses anyway.
     #[error("the pod has no container")]
@@ -52,7 +56,9 @@ pub fn find(pod: &Pod<'_>, settings: &Settings) -> Result<Target, TargetError> {
     let app = app_container(pod).ok_or(TargetError::NoContainer)?;
     let (port, owner) = match &settings.port {
         Some(PortSetting::Number(number)) => (*number, owner_of(pod, *number).unwrap_or(app)),
-        Some(PortSetting::Name(name)) => named(pod, name).ok_or_else(|| TargetError::UnknownName(name.clone()))?,
+        Some(PortSetting::Name(name)) => {
+            named(pod, name).ok_or_else(|| TargetError::UnknownName(name.clone()))?
+        }
         None => (own_port(app).ok_or_else(|| TargetError::NoPort((*app.name).to_owned()))?, app),
     };
     Ok(Target { port, paths: paths(&settings.endpoint, owner)?, wait: wait(owner, port) })
@@ -123,7 +129,10 @@ fn question(probe: &Probe<'_>, owner: &Container<'_>) -> Option<plan::Probe> {
             protocol: if is_https { plan::Protocol::Https } else { plan::Protocol::Http },
             headers: headers
                 .iter()
-                .map(|header| plan::Header { name: (*header.name).to_owned(), value: (*header.value).to_owned() })
+                .map(|header| plan::Header {
+                    name: (*header.name).to_owned(),
+                    value: (*header.value).to_owned(),
+                })
                 .collect(),
         });
     }
@@ -131,8 +140,11 @@ fn question(probe: &Probe<'_>, owner: &Container<'_>) -> Option<plan::Probe> {
         let service = grpc.service.as_deref().unwrap_or_default().to_owned();
         return Some(plan::Probe::Grpc { port, service });
     }
-    matches!(probe.tcp_socket, Some(super::pod::TcpSocket { port: PortReference::Number(_) | PortReference::Name(_) }))
-        .then_some(plan::Probe::TcpSocket { port })
+    matches!(
+        probe.tcp_socket,
+        Some(super::pod::TcpSocket { port: PortReference::Number(_) | PortReference::Name(_) })
+    )
+    .then_some(plan::Probe::TcpSocket { port })
 }
 
 #[cfg(test)]
@@ -142,7 +154,8 @@ mod tests {
 
     /// The target of a pod with `containers` and `annotations`, both JSON.
     fn target(containers: &str, annotations: &str) -> Result<Target, TargetError> {
-        let json = format!(r#"{{"metadata":{{"annotations":{annotations}}},"spec":{{"containers":{containers}}}}}"#);
+        let json =
+            format!(r#"{{"metadata":{{"annotations":{annotations}}},"spec":{{"containers":{containers}}}}}"#);
         let pod: Pod<'_> = serde_json::from_str(&json).unwrap();
         let settings = annotations::read(pod.metadata.annotations.as_ref().unwrap()).unwrap();
         find(&pod, &settings)
@@ -186,7 +199,9 @@ mod tests {
 
     #[test]
     fn without_a_port_the_error_names_the_annotation_to_set() {
-        for containers in [r#"[{"name":"app"}]"#, r#"[{"name":"app","ports":[{"containerPort":1},{"containerPort":2}]}]"#] {
+        for containers in
+            [r#"[{"name":"app"}]"#, r#"[{"name":"app","ports":[{"containerPort":1},{"containerPort":2}]}]"#]
+        {
             assert_eq!(target(containers, "{}"), Err(TargetError::NoPort("app".to_owned())));
         }
         let unknown = target(TWO, r#"{"kube-booster.io/warmup-port":"web"}"#).unwrap_err();

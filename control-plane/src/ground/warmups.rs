@@ -45,9 +45,14 @@ struct Entry {
 #[derive(Debug)]
 enum Stage {
     Waiting,
-    Opening { opening: Box<Opening>, attempts: u32 },
+    Opening {
+        opening: Box<Opening>,
+        attempts: u32,
+    },
     /// With the version that our own apply made, so that older news is known as such.
-    Open { version: Option<u128> },
+    Open {
+        version: Option<u128>,
+    },
 }
 
 /// What became of a report.
@@ -251,7 +256,9 @@ impl Warmups {
     }
 
     fn try_again(&mut self, uid: &str, now: Timestamp) {
-        let Some(Entry { stage: Stage::Opening { attempts, .. }, .. }) = self.entries.get_mut(uid) else { return };
+        let Some(Entry { stage: Stage::Opening { attempts, .. }, .. }) = self.entries.get_mut(uid) else {
+            return;
+        };
         let wait = FIRST_BACKOFF.saturating_mul(1 << (*attempts).min(10)).min(LONGEST_BACKOFF);
         *attempts += 1;
         self.schedule(uid, now.checked_add(wait).ok());
@@ -272,7 +279,8 @@ impl Entry {
     /// Whether `news` is older than the opening that we made ourselves.
     fn knows_better(&self, news: &Observed) -> bool {
         let Stage::Open { version: Some(ours) } = self.stage else { return false };
-        matches!(news.gate, Gate::Closed(_)) && number(&news.resource_version).is_none_or(|theirs| theirs < ours)
+        matches!(news.gate, Gate::Closed(_))
+            && number(&news.resource_version).is_none_or(|theirs| theirs < ours)
     }
 
     fn wants_attention(&self, grace: Duration, now: Timestamp) -> Option<Timestamp> {

@@ -55,7 +55,13 @@ pub(super) struct Gatekeeper {
 
 impl Gatekeeper {
     /// Readiness waits for `synced` until all pods have been listed once.
-    pub(super) fn new(args: &GatekeeperArgs, client: Client, metrics: Metrics, notes: Notes, synced: Pending) -> Self {
+    pub(super) fn new(
+        args: &GatekeeperArgs,
+        client: Client,
+        metrics: Metrics,
+        notes: Notes,
+        synced: Pending,
+    ) -> Self {
         Self {
             warmups: Warmups::new(args.report_grace_period),
             client,
@@ -68,7 +74,12 @@ impl Gatekeeper {
     }
 
     /// Works until `stop`, then until the applies under way have ended.
-    pub(super) async fn run(mut self, mut news: mpsc::Receiver<News>, mut calls: mpsc::Receiver<Call>, stop: Stop) {
+    pub(super) async fn run(
+        mut self,
+        mut news: mpsc::Receiver<News>,
+        mut calls: mpsc::Receiver<Call>,
+        stop: Stop,
+    ) {
         loop {
             self.start_applies();
             let nap = self.nap();
@@ -91,7 +102,8 @@ impl Gatekeeper {
         if self.applies.len() >= WORKERS {
             return LONGEST_NAP;
         }
-        let until = |due: Timestamp| Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
+        let until =
+            |due: Timestamp| Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
         self.warmups.next_due().map_or(LONGEST_NAP, until).min(LONGEST_NAP)
     }
 
@@ -111,8 +123,9 @@ impl Gatekeeper {
         match news {
             News::ListBegins => self.warmups.reset(),
             News::ListEnds => {
-                let gone = self.warmups.reset_done();
-                gone.iter().for_each(|pod| self.forget(pod));
+                for pod in self.warmups.reset_done() {
+                    self.forget(&pod);
+                }
                 if self.synced.take().is_some() {
                     info!(waiting = self.warmups.waiting(), "all pods are known");
                 }
@@ -163,21 +176,14 @@ impl Gatekeeper {
     }
 
     fn record(&mut self, pod: &PodRef, report: Report, answer: oneshot::Sender<Settled>) {
-        let wait = |settled: Settled| Some(settled);
         let recorded = self.warmups.record(pod, report, Timestamp::now());
         let when_applied = match recorded {
-            Recorded::Accepted => wait(Settled::Recorded),
-            Recorded::Opening => wait(Settled::NotRecorded),
-            Recorded::AlreadyOpen | Recorded::Unknown => None,
+            Recorded::Accepted => Settled::Recorded,
+            Recorded::Opening => Settled::NotRecorded,
+            Recorded::AlreadyOpen => return drop(answer.send(Settled::NotRecorded)),
+            Recorded::Unknown => return drop(answer.send(Settled::Later(recorded))),
         };
-        let now = match recorded {
-            Recorded::Unknown => Settled::Later(recorded),
-            _ => Settled::NotRecorded,
-        };
-        match when_applied {
-            Some(settled) => self.waiting.entry(pod.uid.clone()).or_default().push((answer, settled)),
-            None => drop(answer.send(now)),
-        }
+        self.waiting.entry(pod.uid.clone()).or_default().push((answer, when_applied));
     }
 
     fn settle(&mut self, uid: &str, outcome: &Outcome) {

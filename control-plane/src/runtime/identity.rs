@@ -18,12 +18,12 @@ use crate::{
 };
 
 /// How often files, expiry and the API server's trust are looked at.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Where certificates come from.
 enum Source {
     Files(std::path::PathBuf),
-    Own(Authority),
+    Own(Box<Authority>),
 }
 
 pub(super) struct Identity {
@@ -47,7 +47,7 @@ impl Identity {
     ) -> anyhow::Result<Self> {
         let source = match &args.cert_dir {
             Some(folder) => Source::Files(folder.clone()),
-            None => Source::Own(certificates::obtain_authority(&client, namespace).await?),
+            None => Source::Own(Box::new(certificates::obtain_authority(&client, namespace).await?)),
         };
         let (serving, ca) = serving(&source, namespace).await?;
         metrics.certificate_expires(serving.expires());

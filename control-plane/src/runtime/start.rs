@@ -18,7 +18,8 @@ use super::{Options, Stop, gatekeeper::Gatekeeper, identity::Identity};
 use crate::{
     adapters::{
         admin::{self, Readiness},
-        certificates, events, metrics::Metrics,
+        certificates, events,
+        metrics::Metrics,
         pods, reports, server,
         webhook::{self, Webhook},
     },
@@ -83,7 +84,8 @@ async fn terminated() -> anyhow::Result<()> {
 
 /// A client of an API server that is new enough.
 async fn connect() -> anyhow::Result<Client> {
-    let client = Client::try_default().await.context("cannot find an API server; set KUBECONFIG, or run in a pod")?;
+    let client =
+        Client::try_default().await.context("cannot find an API server; set KUBECONFIG, or run in a pod")?;
     let version = patiently(async || Ok(client.apiserver_version().await?)).await;
     check_version(&version.major, &version.minor)?;
     info!(version = version.git_version, "API server found");
@@ -94,7 +96,9 @@ fn check_version(major: &str, minor: &str) -> anyhow::Result<()> {
     // Some clouds write a minor of `30+`.
     let number = |text: &str| text.trim_end_matches('+').parse::<u32>().unwrap_or_default();
     if (number(major), number(minor)) < FLOOR {
-        bail!("kube-booster needs Kubernetes 1.30 or later, and this API server is {major}.{minor}; nothing was changed");
+        bail!(
+            "kube-booster needs Kubernetes 1.30 or later, and this API server is {major}.{minor}; nothing was changed"
+        );
     }
     Ok(())
 }
@@ -119,11 +123,16 @@ async fn establish(options: &Options, client: &Client, metrics: &Metrics) -> any
 /// The ClusterIP: an address, so that the sidecars need no DNS.
 async fn service_address(client: &Client, namespace: &str) -> anyhow::Result<String> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let service = services.get(REPORT_SERVICE).await.with_context(|| format!("cannot read Service {REPORT_SERVICE}"))?;
+    let service = services
+        .get(REPORT_SERVICE)
+        .await
+        .with_context(|| format!("cannot read Service {REPORT_SERVICE}"))?;
     let spec = service.spec.unwrap_or_default();
     let port = spec.ports.unwrap_or_default().first().map_or(9090, |port| port.port);
     match spec.cluster_ip.as_deref() {
-        None | Some("" | "None") => bail!("Service {REPORT_SERVICE} has no ClusterIP; do not make it headless"),
+        None | Some("" | "None") => {
+            bail!("Service {REPORT_SERVICE} has no ClusterIP; do not make it headless")
+        }
         Some(v6) if v6.contains(':') => Ok(format!("[{v6}]:{port}")),
         Some(v4) => Ok(format!("{v4}:{port}")),
     }
@@ -161,9 +170,9 @@ async fn serve_plain(
     let listener =
         if address.ip().is_unspecified() { bind_all(address.port()).await? } else { bind(address).await? };
     let stop = stop.clone();
-    tasks.spawn(async move {
-        axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
-    });
+    tasks.spawn(
+        async move { axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await },
+    );
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! A certificate authority of our own.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 
@@ -77,7 +77,8 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         set_validity(&mut params, SERVING_DAYS);
-        let issuer = Issuer::from_ca_cert_pem(&self.certificate, &self.key).map_err(AuthorityError::Unreadable)?;
+        let issuer =
+            Issuer::from_ca_cert_pem(&self.certificate, &self.key).map_err(AuthorityError::Unreadable)?;
         let signed = params.signed_by(&key, &issuer).map_err(AuthorityError::Signing)?;
         let ca = CertificateDer::from_pem_slice(self.certificate.as_bytes()).map_err(ServingError::Pem)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -109,8 +110,9 @@ mod tests {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(made.certificate().as_bytes()).unwrap()).unwrap();
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let verifier =
-            rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+        let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider)
+            .build()
+            .unwrap();
         let verify = |name: &'static str| {
             use rustls::client::danger::ServerCertVerifier;
             let chain = serving.chain();

@@ -51,7 +51,9 @@ mod tests {
         let missing = read(folder.path()).await.unwrap_err().to_string();
         assert!(missing.ends_with("tls.crt"), "{missing}");
         let (one, other) = (Authority::generate().unwrap(), Authority::generate().unwrap());
-        for (name, text) in [("tls.crt", one.certificate()), ("ca.crt", one.certificate()), ("tls.key", &other.key())] {
+        for (name, text) in
+            [("tls.crt", one.certificate()), ("ca.crt", one.certificate()), ("tls.key", &other.key())]
+        {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         assert!(matches!(read(folder.path()).await, Err(FilesError::Unusable { .. })));

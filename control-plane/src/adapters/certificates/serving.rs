@@ -32,10 +32,14 @@ pub enum ServingError {
 
 impl Serving {
     /// The chain, the server's own certificate first, with its key.
-    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, ServingError> {
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, ServingError> {
         let leaf = chain.first().ok_or(ServingError::Certificate)?;
         let (_, leaf) = x509_parser::parse_x509_certificate(leaf).map_err(|_| ServingError::Certificate)?;
-        let (not_before, not_after) = (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp());
+        let (not_before, not_after) =
+            (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp());
         let provider = rustls::crypto::ring::default_provider();
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(ServingError::Key)?;
         Ok(Self { certified: Arc::new(certified), not_before, not_after })

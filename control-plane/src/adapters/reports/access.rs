@@ -48,14 +48,23 @@ impl Access {
             status: None,
         };
         let reviews: Api<TokenReview> = Api::all(self.client.clone());
-        let reviewed = reviews.create(&PostParams::default(), &review).await.map_err(|error| unavailable(&error))?;
+        let reviewed =
+            reviews.create(&PostParams::default(), &review).await.map_err(|error| unavailable(&error))?;
         user(reviewed).ok_or_else(|| {
-            Status::unauthenticated("the token is not valid for audience kube-booster.io, has expired, or its pod is gone")
+            Status::unauthenticated(
+                "the token is not valid for audience kube-booster.io, has expired, or its pod is gone",
+            )
         })
     }
 
     /// Whether `user` may `verb` reports in `namespace` (all where empty).
-    pub(super) async fn authorize(&self, user: &User, verb: &str, namespace: &str, name: &str) -> Result<(), Status> {
+    pub(super) async fn authorize(
+        &self,
+        user: &User,
+        verb: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), Status> {
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
@@ -76,11 +85,13 @@ impl Access {
             ..SubjectAccessReview::default()
         };
         let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let reviewed = reviews.create(&PostParams::default(), &review).await.map_err(|error| unavailable(&error))?;
+        let reviewed =
+            reviews.create(&PostParams::default(), &review).await.map_err(|error| unavailable(&error))?;
         if reviewed.status.is_some_and(|status| status.allowed) {
             return Ok(());
         }
-        let place = if namespace.is_empty() { "all namespaces".to_owned() } else { format!("namespace {namespace}") };
+        let place =
+            if namespace.is_empty() { "all namespaces".to_owned() } else { format!("namespace {namespace}") };
         Err(Status::permission_denied(format!(
             "{} may not {verb} {RESOURCE}.{GROUP} in {place}; bind it to ClusterRole kube-booster-report-viewer",
             user.name
@@ -97,7 +108,8 @@ fn bearer(metadata: &MetadataMap) -> Option<&str> {
 
 fn user(reviewed: TokenReview) -> Option<User> {
     let status = reviewed.status?;
-    let is_ours = status.audiences.is_some_and(|audiences| audiences.iter().any(|a| a == names::TOKEN_AUDIENCE));
+    let is_ours =
+        status.audiences.is_some_and(|audiences| audiences.iter().any(|a| a == names::TOKEN_AUDIENCE));
     if status.authenticated != Some(true) || !is_ours {
         return None;
     }

@@ -49,7 +49,8 @@ impl ReportService for People {
             Ok(pod) => pod.ok_or_else(not_found)?.metadata,
             Err(error) => return Err(status(&error)),
         };
-        let is_injected = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(names::INJECTED_LABEL));
+        let is_injected =
+            metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(names::INJECTED_LABEL));
         let is_asked_for = uid.is_empty() || metadata.uid.as_ref() == Some(&uid);
         if !is_injected || !is_asked_for {
             return Err(not_found());
@@ -64,7 +65,9 @@ impl ReportService for People {
         let user = self.access.authenticate(request.metadata()).await?;
         let asked = request.into_inner();
         if !asked.namespace.is_empty() && !is_dns_name(&asked.namespace) {
-            return Err(Status::invalid_argument("namespace must be the name of a namespace, or empty for all"));
+            return Err(Status::invalid_argument(
+                "namespace must be the name of a namespace, or empty for all",
+            ));
         }
         self.access.authorize(&user, "list", &asked.namespace, "").await?;
         let pods: Api<Pod> = match asked.namespace.as_str() {
@@ -96,7 +99,8 @@ fn list_params(asked: &ListReportsRequest) -> Result<ListParams, Status> {
 
 /// What ends up in a path of the API server's; a slash there would name another resource.
 fn is_dns_name(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
     (1..=253).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('.')
 }
 
@@ -144,18 +148,23 @@ mod tests {
 
     #[test]
     fn only_labelled_pods_are_listed_in_bounded_pages() {
-        let asked = ListReportsRequest { label_selector: "app=web".to_owned(), ..ListReportsRequest::default() };
+        let asked =
+            ListReportsRequest { label_selector: "app=web".to_owned(), ..ListReportsRequest::default() };
         let params = list_params(&asked).unwrap();
         assert_eq!(params.label_selector.as_deref(), Some("kube-booster.io/injected=true,app=web"));
         assert_eq!(params.limit, Some(500));
-        assert_eq!(list_params(&ListReportsRequest { page_size: 9_999, ..asked.clone() }).unwrap().limit, Some(500));
+        assert_eq!(
+            list_params(&ListReportsRequest { page_size: 9_999, ..asked.clone() }).unwrap().limit,
+            Some(500)
+        );
         assert!(list_params(&ListReportsRequest { page_size: -1, ..asked }).is_err());
     }
 
     #[test]
     fn a_pod_without_a_record_of_its_own_is_pending() {
         let annotation = |value: &str| Some([(names::REPORT_ANNOTATION.to_owned(), value.to_owned())].into());
-        let metadata = ObjectMeta { uid: Some("u1".to_owned()), annotations: annotation(""), ..ObjectMeta::default() };
+        let metadata =
+            ObjectMeta { uid: Some("u1".to_owned()), annotations: annotation(""), ..ObjectMeta::default() };
         assert_eq!(report(&metadata).state(), State::Pending);
         let at = std::time::UNIX_EPOCH;
         let result = proto::report::Report::without_requests(proto::report::EndedBy::NoReport, at, "none");
@@ -163,6 +172,9 @@ mod tests {
         let own = ObjectMeta { annotations: annotation(&record.to_annotation()), ..metadata.clone() };
         assert_eq!((report(&own).state(), report(&own).reason.as_str()), (State::Complete, "WarmupTimedOut"));
         let copied = Record { pod_uid: "u0".to_owned(), ..record }.to_annotation();
-        assert_eq!(report(&ObjectMeta { annotations: annotation(&copied), ..metadata }).state(), State::Pending);
+        assert_eq!(
+            report(&ObjectMeta { annotations: annotation(&copied), ..metadata }).state(),
+            State::Pending
+        );
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use proto::{
     report::{Report, one_line},
     v1::{
-        BeginWarmupRequest, BeginWarmupResponse, Directive, Progress, SubmitReportRequest, SubmitReportResponse,
-        warmup_service_server::WarmupService,
+        BeginWarmupRequest, BeginWarmupResponse, Directive, Progress, SubmitReportRequest,
+        SubmitReportResponse, warmup_service_server::WarmupService,
     },
 };
 use tokio::sync::{mpsc, oneshot};
@@ -75,13 +75,18 @@ impl WarmupService for Sidecars {
         request: Request<SubmitReportRequest>,
     ) -> Result<Response<SubmitReportResponse>, Status> {
         let pod = self.pod(&request).await?;
-        let result = request.into_inner().result.ok_or_else(|| Status::invalid_argument("the report has no result"))?;
+        let result = request
+            .into_inner()
+            .result
+            .ok_or_else(|| Status::invalid_argument("the report has no result"))?;
         let report = Report::try_from(result).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let report = Box::new(report);
         match self.call(|answer| Call::Report { pod, report, answer }).await? {
             Settled::Recorded => Ok(Response::new(SubmitReportResponse { recorded: true })),
             Settled::NotRecorded => Ok(Response::new(SubmitReportResponse { recorded: false })),
-            Settled::Later(Recorded::Unknown) => Err(later("the pod is not known as one that waits, or not yet")),
+            Settled::Later(Recorded::Unknown) => {
+                Err(later("the pod is not known as one that waits, or not yet"))
+            }
             Settled::Later(_) => Err(later("the API server has not taken the report yet")),
         }
     }

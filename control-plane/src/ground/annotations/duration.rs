@@ -89,7 +89,8 @@ fn fraction_of(fraction: &str, scale: u64) -> u64 {
 impl fmt::Display for GoDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = self.0.as_secs();
-        let (hours, minutes, seconds, nanos) = (total / 3600, total / 60 % 60, total % 60, self.0.subsec_nanos());
+        let (hours, minutes, seconds, nanos) =
+            (total / 3600, total / 60 % 60, total % 60, self.0.subsec_nanos());
         if self.0.is_zero() {
             return f.write_str("0s");
         }
@@ -98,7 +99,8 @@ impl fmt::Display for GoDuration {
                 write!(f, "{value}{unit}")?;
             }
         }
-        for (value, unit) in [(nanos / 1_000_000, "ms"), (nanos / 1_000 % 1_000, "us"), (nanos % 1_000, "ns")] {
+        for (value, unit) in [(nanos / 1_000_000, "ms"), (nanos / 1_000 % 1_000, "us"), (nanos % 1_000, "ns")]
+        {
             if value > 0 {
                 write!(f, "{value}{unit}")?;
             }

@@ -113,7 +113,10 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Result<&str, EndpointError>) {
-        assert_eq!(text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()), expected.map(str::to_owned));
+        assert_eq!(
+            text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()),
+            expected.map(str::to_owned)
+        );
     }
 
     #[test]

@@ -23,14 +23,16 @@ pub(super) const REQUESTS: Key =
 pub(super) const DURATION: Key =
     key("kube-booster.io/warmup-duration", "30s", "a duration from 1ms to 5m, such as 30s or 1m30s");
 pub(super) const TIMEOUT: Key = key("kube-booster.io/warmup-timeout", "–", "a duration from 1s to 5m");
-pub(super) const PORT: Key = key("kube-booster.io/warmup-port", "–", "a port number or a container port's name");
+pub(super) const PORT: Key =
+    key("kube-booster.io/warmup-port", "–", "a port number or a container port's name");
 pub(super) const PROTOCOL: Key = key("kube-booster.io/warmup-protocol", "http", "http, https, h2c or grpc");
 pub(super) const GRPC_METHOD: Key =
     key("kube-booster.io/warmup-grpc-method", "–", "a method such as package.Service/Method");
 pub(super) const GRPC_PAYLOAD: Key = key("kube-booster.io/warmup-grpc-payload", "{}", "a JSON message");
 pub(super) const CONCURRENCY: Key =
     key("kube-booster.io/warmup-concurrency", "64", "a whole number from 1 to 64");
-pub(super) const CONNECTIONS: Key = key("kube-booster.io/warmup-connections", "1", "a whole number from 1 to 64");
+pub(super) const CONNECTIONS: Key =
+    key("kube-booster.io/warmup-connections", "1", "a whole number from 1 to 64");
 pub(super) const UNTIL: Key = key("kube-booster.io/warmup-until", "count", "count or stable");
 pub(super) const RAMP: Key = key("kube-booster.io/warmup-ramp", "0s", "a duration up to 5m");
 pub(super) const RETRIES: Key = key("kube-booster.io/warmup-retries", "0", "a whole number from 0 to 10");
@@ -39,12 +41,14 @@ pub(super) const SUCCESS_THRESHOLD: Key =
 pub(super) const CONFIG: Key = key("kube-booster.io/warmup-config", "–", "the name of a WarmupConfig");
 pub(super) const CPU_REQUEST: Key =
     key("kube-booster.io/sidecar-cpu-request", "1m", "a quantity of cores such as 5m");
-pub(super) const CPU_LIMIT: Key = key("kube-booster.io/sidecar-cpu-limit", "–", "a quantity of cores such as 100m");
+pub(super) const CPU_LIMIT: Key =
+    key("kube-booster.io/sidecar-cpu-limit", "–", "a quantity of cores such as 100m");
 pub(super) const MEMORY_REQUEST: Key =
     key("kube-booster.io/sidecar-memory-request", "2Mi", "a quantity of bytes such as 4Mi");
 pub(super) const MEMORY_LIMIT: Key =
     key("kube-booster.io/sidecar-memory-limit", "16Mi", "a quantity of bytes from 8Mi, such as 16Mi");
-pub(super) const ALLOW: Key = key("kube-booster.io/warmup-allow", "–", "job, host-network or both with a comma");
+pub(super) const ALLOW: Key =
+    key("kube-booster.io/warmup-allow", "–", "job, host-network or both with a comma");
 pub(super) const REPORT: Key = key(proto::names::REPORT_ANNOTATION, "–", "nothing: it is written for you");
 
 /// All annotations, in the order in which the README explains them.

@@ -97,7 +97,8 @@ impl FromStr for SuccessThreshold {
         if !digits(whole) || !digits(fraction) || fraction.len() > 3 {
             return Err(NumberError::NotPercentage);
         }
-        let thousandths: u32 = format!("{whole}{fraction:0<3}").parse().map_err(|_| NumberError::OutOfRange)?;
+        let thousandths: u32 =
+            format!("{whole}{fraction:0<3}").parse().map_err(|_| NumberError::OutOfRange)?;
         if thousandths <= 100_000 { Ok(Self(thousandths)) } else { Err(NumberError::OutOfRange) }
     }
 }

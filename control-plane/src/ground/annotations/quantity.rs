@@ -130,7 +130,17 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_refused() {
-        for text in ["", "m", "-1", "1,5", "1 Mi", "0x10", "1..5", "1e999", "99999999999999999999999999999999999999999"] {
+        for text in [
+            "",
+            "m",
+            "-1",
+            "1,5",
+            "1 Mi",
+            "0x10",
+            "1..5",
+            "1e999",
+            "99999999999999999999999999999999999999999",
+        ] {
             assert_eq!(text.parse::<Quantity>(), Err(QuantityError), "{text:?}");
         }
     }

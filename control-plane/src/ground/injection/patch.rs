@@ -27,16 +27,20 @@ pub fn operations(pod: &Pod<'_>, sidecar: Value) -> Vec<Operation> {
     let has_gate = gates(pod).any(|gate| gate == names::CONDITION);
     let brings_report = pod.annotation(names::REPORT_ANNOTATION).is_some_and(|report| !report.is_empty());
     let labels = pod.metadata.labels.as_ref();
-    let is_labelled = labels.and_then(|labels| labels.get(names::INJECTED_LABEL)).is_some_and(|on| &**on == "true");
+    let is_labelled =
+        labels.and_then(|labels| labels.get(names::INJECTED_LABEL)).is_some_and(|on| &**on == "true");
     let gate = json!({"conditionType": names::CONDITION});
     [
         (!is_labelled).then(|| member("/metadata/labels", labels, names::INJECTED_LABEL, "true")),
         // A report that came along with a copied manifest is another pod's.
-        brings_report
-            .then(|| member("/metadata/annotations", pod.metadata.annotations.as_ref(), names::REPORT_ANNOTATION, "")),
+        brings_report.then(|| {
+            member("/metadata/annotations", pod.metadata.annotations.as_ref(), names::REPORT_ANNOTATION, "")
+        }),
         (!has_gate).then(|| element("/spec/readinessGates", pod.spec.readiness_gates.as_deref(), gate)),
-        (!has_volume(pod)).then(|| element("/spec/volumes", pod.spec.volumes.as_deref(), container::volume())),
-        (!has_sidecar(pod)).then(|| element("/spec/initContainers", pod.spec.init_containers.as_deref(), sidecar)),
+        (!has_volume(pod))
+            .then(|| element("/spec/volumes", pod.spec.volumes.as_deref(), container::volume())),
+        (!has_sidecar(pod))
+            .then(|| element("/spec/initContainers", pod.spec.init_containers.as_deref(), sidecar)),
     ]
     .into_iter()
     .flatten()

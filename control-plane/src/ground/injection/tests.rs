@@ -1,4 +1,4 @@
-use expect_test::expect;
+use expect_test::expect_file;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -49,123 +49,7 @@ fn skipped_because(pod: &Value) -> Skip {
 #[test]
 fn an_injected_pod_has_gate_label_sidecar_and_volume() {
     let patched = serde_json::to_string_pretty(&injected(&app())).unwrap();
-    expect![[r#"
-        {
-          "metadata": {
-            "annotations": {
-              "kube-booster.io/warmup": "enabled"
-            },
-            "labels": {
-              "kube-booster.io/injected": "true"
-            }
-          },
-          "spec": {
-            "containers": [
-              {
-                "name": "app",
-                "ports": [
-                  {
-                    "containerPort": 8080
-                  }
-                ]
-              }
-            ],
-            "initContainers": [
-              {
-                "env": [
-                  {
-                    "name": "KUBE_BOOSTER_PLAN",
-                    "value": "{\"version\":1,\"traceId\":\"705ab4f5639311e8b7cc42010a800002\",\"port\":8080,\"steps\":[{\"requests\":[{\"protocol\":\"http\",\"method\":\"GET\",\"path\":\"/\"}],\"count\":3}],\"shape\":{\"paced\":{\"durationMs\":30000}},\"limits\":{\"concurrency\":64,\"successThreshold\":0.5},\"wait\":{\"tcpSocket\":{\"port\":8080}}}"
-                  },
-                  {
-                    "name": "KUBE_BOOSTER_REPORT_ADDRESS",
-                    "value": "10.96.0.7:9090"
-                  },
-                  {
-                    "name": "KUBE_BOOSTER_REPORT_SERVER_NAME",
-                    "value": "kube-booster-reports.kube-booster-system.svc"
-                  },
-                  {
-                    "name": "KUBE_BOOSTER_REPORT_CA",
-                    "value": "-----BEGIN CERTIFICATE-----"
-                  },
-                  {
-                    "name": "KUBE_BOOSTER_POD_UID",
-                    "valueFrom": {
-                      "fieldRef": {
-                        "fieldPath": "metadata.uid"
-                      }
-                    }
-                  },
-                  {
-                    "name": "KUBE_BOOSTER_POD_IPS",
-                    "valueFrom": {
-                      "fieldRef": {
-                        "fieldPath": "status.podIPs"
-                      }
-                    }
-                  }
-                ],
-                "image": "kube-booster/sidecar:1",
-                "name": "kube-booster-warmup",
-                "restartPolicy": "Always",
-                "securityContext": {
-                  "allowPrivilegeEscalation": false,
-                  "capabilities": {
-                    "drop": [
-                      "ALL"
-                    ]
-                  },
-                  "readOnlyRootFilesystem": true,
-                  "runAsNonRoot": true,
-                  "seccompProfile": {
-                    "type": "RuntimeDefault"
-                  }
-                },
-                "volumeMounts": [
-                  {
-                    "mountPath": "/var/run/kube-booster",
-                    "name": "kube-booster-warmup",
-                    "readOnly": true
-                  }
-                ]
-              }
-            ],
-            "readinessGates": [
-              {
-                "conditionType": "kube-booster.io/warmup-ready"
-              }
-            ],
-            "volumes": [
-              {
-                "name": "kube-booster-warmup",
-                "projected": {
-                  "sources": [
-                    {
-                      "serviceAccountToken": {
-                        "audience": "kube-booster.io",
-                        "expirationSeconds": 600,
-                        "path": "token"
-                      }
-                    },
-                    {
-                      "downwardAPI": {
-                        "items": [
-                          {
-                            "fieldRef": {
-                              "fieldPath": "metadata.annotations['kube-booster.io/warmup-report']"
-                            },
-                            "path": "report"
-                          }
-                        ]
-                      }
-                    }
-                  ]
-                }
-              }
-            ]
-          }
-        }"#]].assert_eq(&patched);
+    expect_file!["injected-pod.json"].assert_eq(&patched);
 }
 
 #[test]
@@ -190,9 +74,15 @@ fn kinds_of_pods_that_nobody_waits_for_are_left_alone() {
     assert_eq!(skipped_because(&with("/metadata/ownerReferences", owner("Job", "batch/v1"))), Skip::Job);
     assert_eq!(skipped_because(&with("/metadata/ownerReferences", owner("Node", "v1"))), Skip::MirrorPod);
     assert_eq!(skipped_because(&with("/spec/os", json!({"name": "windows"}))), Skip::Windows);
-    assert_eq!(skipped_because(&with("/spec/nodeSelector", json!({"kubernetes.io/os": "windows"}))), Skip::Windows);
+    assert_eq!(
+        skipped_because(&with("/spec/nodeSelector", json!({"kubernetes.io/os": "windows"}))),
+        Skip::Windows
+    );
     assert_eq!(skipped_because(&with("/spec/hostNetwork", json!(true))), Skip::HostNetwork);
-    assert_eq!(skipped_because(&with("/spec/volumes", json!([{"name": "kube-booster-warmup"}]))), Skip::NameTaken);
+    assert_eq!(
+        skipped_because(&with("/spec/volumes", json!([{"name": "kube-booster-warmup"}]))),
+        Skip::NameTaken
+    );
     assert_eq!(skipped_because(&with("/spec/containers", json!([]))), Skip::NoTarget);
     injected(&with("/metadata/ownerReferences", owner("Job", "example.com/v1")));
     injected(&with("/metadata/ownerReferences", owner("ReplicaSet", "apps/v1")));

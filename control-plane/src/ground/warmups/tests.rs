@@ -65,7 +65,11 @@ fn without_a_report_the_gate_opens_at_the_deadline_and_only_if_nothing_has_chang
     let opening = warmups.next(at(200)).unwrap();
     assert_eq!(opening.record.reason, Reason::WarmupTimedOut);
     assert_eq!(opening.resource_version.as_deref(), Some("7"));
-    assert_eq!(opening.transition, at(160), "the transition is the deadline itself, whoever acts on it and when");
+    assert_eq!(
+        opening.transition,
+        at(160),
+        "the transition is the deadline itself, whoever acts on it and when"
+    );
 }
 
 #[test]
@@ -135,8 +139,13 @@ fn news_older_than_our_own_apply_does_not_close_the_gate_and_newer_news_does() {
     warmups.apply(closed("u1", 4), at(102));
     assert_eq!(warmups.waiting(), 0);
     let record = Record::new("u1", Reason::WarmupSucceeded, report(true));
-    warmups.apply(Observed { gate: Gate::Closed(Some(Box::new(record.clone()))), ..closed("u1", 6) }, at(103));
-    assert_eq!(warmups.next(at(103)).unwrap().record, record, "what was open is opened again, its report kept");
+    warmups
+        .apply(Observed { gate: Gate::Closed(Some(Box::new(record.clone()))), ..closed("u1", 6) }, at(103));
+    assert_eq!(
+        warmups.next(at(103)).unwrap().record,
+        record,
+        "what was open is opened again, its report kept"
+    );
 }
 
 #[test]
@@ -172,7 +181,8 @@ enum Event {
 
 fn events() -> impl Strategy<Value = Vec<(u8, Event)>> {
     let uid = prop_oneof![Just("u1"), Just("u2")];
-    let outcome = prop_oneof![Just(applied(9)), Just(Outcome::Gone), Just(Outcome::Conflict), Just(Outcome::Failed)];
+    let outcome =
+        prop_oneof![Just(applied(9)), Just(Outcome::Gone), Just(Outcome::Conflict), Just(Outcome::Failed)];
     let event = prop_oneof![
         (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(closed(uid, version))),
         (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(open(uid, version))),
