@@ -1,6 +1,7 @@
 //! What the sidecar decides, without I/O: values in, values out.
 
 pub mod backoff;
+pub mod chain;
 pub mod message;
 pub mod outcome;
 pub mod patience;

@@ -4,6 +4,7 @@
 //! a sidecar that exits takes the pod's readiness with it.
 
 pub mod adapters;
+mod descriptor;
 pub mod ground;
 mod log;
 mod random;

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use proto::{
-    report::{EndedBy, Report, one_line},
+    report::{EndedBy, Report},
     v1::{BeginWarmupRequest, Directive, Progress},
     wire,
 };
@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     adapters::{control_plane::ControlPlane, record},
     ground::{
+        chain::chain,
         patience::Patience,
         settings::{self, Contact, Environment, Errand},
     },
@@ -48,11 +49,12 @@ pub fn run(environment: Environment<'_>, signals: Signals) -> Ended {
             return Ended::Idle;
         }
     };
+    let patience = Patience::default();
     runtime.block_on(async {
         select! {
             biased;
             () = signals.received() => Ended::BySignal,
-            () = live(environment, &Patience::default()) => Ended::Idle,
+            () = live(environment, &patience) => Ended::Idle,
         }
     })
 }
@@ -66,9 +68,7 @@ pub async fn live(environment: Environment<'_>, patience: &Patience) {
     let Some(mut control_plane) = control_plane(environment) else { return };
     let report = match Errand::read(environment) {
         Ok(errand) => carry_out(&errand, &mut control_plane, patience).await,
-        Err(problem) => {
-            Some(Report::without_requests(EndedBy::BadPlan, SystemTime::now(), &problem.to_string()))
-        }
+        Err(problem) => Some(Report::without_requests(EndedBy::BadPlan, SystemTime::now(), &chain(&problem))),
     };
     let Some(report) = report else {
         log!("the gate is open already; parked");
@@ -89,18 +89,15 @@ fn is_reported(environment: Environment<'_>) -> bool {
 }
 
 fn control_plane(environment: Environment<'_>) -> Option<ControlPlane> {
-    let contact = Contact::read(environment).inspect_err(|problem| log!("{problem}; parked")).ok()?;
+    let contact =
+        Contact::read(environment).inspect_err(|problem| log!("{}; parked", chain(problem))).ok()?;
     ControlPlane::at(contact)
-        .inspect_err(|error| log!("the control plane cannot be addressed: {error:?}; parked"))
+        .inspect_err(|error| log!("no control plane to talk to: {}; parked", chain(error)))
         .ok()
 }
 
 /// Warms the app; `None` where the control plane wants no warm-up any more.
-async fn carry_out(
-    errand: &Errand,
-    control_plane: &mut ControlPlane,
-    patience: &Patience,
-) -> Option<Report> {
+async fn carry_out(errand: &Errand, control_plane: &mut ControlPlane, patience: &Patience) -> Option<Report> {
     let (start, started) = (Instant::now(), SystemTime::now());
     log!("waiting for the app on port {}", errand.question.port);
     let app = match wait::for_app(errand, control_plane, patience).await {
@@ -132,14 +129,15 @@ async fn begin(
 ) -> Option<Directive> {
     let progress = BeginWarmupRequest {
         progress: Progress::Starting.into(),
-        message: one_line("the app answers"),
+        message: "the app answers".to_owned(),
         app_wait: wire::duration(app_wait),
     };
-    let answer = timeout(patience, control_plane.begin(progress)).await;
-    match answer {
+    match timeout(patience, control_plane.begin(progress)).await {
         Ok(Ok(directive)) => return Some(directive),
         Ok(Err(status)) => log!("starting without the control plane: {}", status.message()),
         Err(_) => log!("starting without the control plane: no answer within {patience:?}"),
     }
+    // Whatever is wrong with this connection, the report gets a new one.
+    control_plane.close();
     None
 }

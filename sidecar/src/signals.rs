@@ -3,13 +3,11 @@
 
 use std::{future::pending, io, thread};
 
+use crate::{descriptor::watch, log::log};
 use nix::sys::{
     signal::{SigSet, Signal},
     signalfd::{SfdFlags, SignalFd},
 };
-use tokio::io::unix::AsyncFd;
-
-use crate::log::log;
 
 /// The signals that end the sidecar.
 #[derive(Debug, Clone, Copy)]
@@ -32,12 +30,12 @@ impl Signals {
     pub async fn received(&self) {
         if let Err(error) = self.readable().await {
             log!("signals are not heard before parking: {error}");
-            pending().await
+            pending::<()>().await;
         }
     }
 
     async fn readable(&self) -> io::Result<()> {
-        let descriptor = AsyncFd::new(SignalFd::with_flags(&self.set, SfdFlags::all())?)?;
+        let descriptor = watch(SignalFd::with_flags(&self.set, SfdFlags::all())?)?;
         descriptor.readable().await.map(drop)
     }
 

@@ -22,6 +22,7 @@ use tonic::{
 use crate::{
     ground::{
         backoff::{Backoff, jitter},
+        chain::chain,
         settings::Contact,
         verdict::{Judge, Verdict},
     },
@@ -125,13 +126,14 @@ impl ControlPlane {
 
     async fn open(&self) -> Result<Channel, Status> {
         let address = self.contact.address;
-        let connector = tower::service_fn(move |_: Uri| async move {
-            TcpStream::connect(address).await.map(TokioIo::new)
-        });
+        let connector =
+            tower::service_fn(
+                move |_: Uri| async move { TcpStream::connect(address).await.map(TokioIo::new) },
+            );
         let channel = timeout(TIMEOUT, self.endpoint.connect_with_connector(connector)).await;
         channel
             .map_err(|_| Status::deadline_exceeded("no connection in time"))?
-            .map_err(|error| Status::unavailable(innermost(&error)))
+            .map_err(|error| Status::unavailable(chain(&error)))
     }
 
     /// `message` with the token as it is now: the kubelet renews it.
@@ -145,9 +147,4 @@ impl ControlPlane {
         request.metadata_mut().insert("authorization", value);
         Ok(request)
     }
-}
-
-/// What is behind an error that only says `transport error`.
-fn innermost(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }

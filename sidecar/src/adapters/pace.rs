@@ -1,10 +1,6 @@
 //! A clock that wakes on time: tokio's own wheel turns once per millisecond, a timerfd wakes within a tenth of that.
 
-use std::{
-    io,
-    os::fd::{AsFd, AsRawFd, RawFd},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use nix::sys::{
     time::TimeSpec,
@@ -15,19 +11,12 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use crate::descriptor::{Descriptor, watch};
+
 /// Wakes its owner at a given time.
 #[derive(Debug)]
 pub struct Pace {
-    timer: Option<AsyncFd<Descriptor>>,
-}
-
-#[derive(Debug)]
-struct Descriptor(TimerFd);
-
-impl AsRawFd for Descriptor {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
+    timer: Option<AsyncFd<Descriptor<TimerFd>>>,
 }
 
 impl Pace {
@@ -54,12 +43,12 @@ impl Default for Pace {
     }
 }
 
-fn timer() -> io::Result<AsyncFd<Descriptor>> {
+fn timer() -> io::Result<AsyncFd<Descriptor<TimerFd>>> {
     let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-    AsyncFd::new(Descriptor(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?))
+    watch(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?)
 }
 
-async fn expire(timer: &AsyncFd<Descriptor>, at: Instant) -> io::Result<()> {
+async fn expire(timer: &AsyncFd<Descriptor<TimerFd>>, at: Instant) -> io::Result<()> {
     loop {
         let left = at.saturating_duration_since(Instant::now());
         if left == Duration::ZERO {

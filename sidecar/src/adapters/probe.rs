@@ -49,23 +49,20 @@ pub async fn first_answer(question: &Question, addresses: &[IpAddr], tried: &Tri
 /// Asks once, for a second at most.
 pub async fn ask(question: &Question, address: SocketAddr) -> Result<(), Outcome> {
     let answer = timeout(TIMEOUT, answer(question, address)).await;
-    answer.unwrap_or(Err(Failure::TimedOut)).map_err(Outcome::Failed)?.map_or(Ok(()), |status| {
-        if Outcome::Status(status).is_success() { Ok(()) } else { Err(Outcome::Status(status)) }
-    })
+    answer.unwrap_or(Err(Outcome::Failed(Failure::TimedOut)))
 }
 
-/// The status of the answer, or `None` where an accepted connection is one.
-async fn answer(question: &Question, address: SocketAddr) -> Result<Option<u16>, Failure> {
-    let stream = TcpStream::connect(address).await.map_err(|error| Failure::to_connect(&error))?;
-    match &question.message {
-        Some(message) => exchange(stream, message.to(address, 0)).await.map(Some),
-        None => Ok(None),
-    }
+async fn answer(question: &Question, address: SocketAddr) -> Result<(), Outcome> {
+    let stream =
+        TcpStream::connect(address).await.map_err(|error| Outcome::Failed(Failure::to_connect(&error)))?;
+    let Some(message) = &question.message else { return Ok(()) };
+    let status = exchange(stream, message.to(address, 0)).await.map_err(Outcome::Failed)?;
+    let outcome = Outcome::Status(status);
+    if outcome.is_success() { Ok(()) } else { Err(outcome) }
 }
 
 async fn exchange(stream: TcpStream, request: Request<Bytes>) -> Result<u16, Failure> {
-    let failure =
-        |error: hyper::Error| if error.is_parse() { Failure::Malformed } else { Failure::Closed };
+    let failure = |error: hyper::Error| if error.is_parse() { Failure::Malformed } else { Failure::Closed };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure)?;
     // Ends by itself once the sender and the response are dropped.
     tokio::spawn(connection);

@@ -29,6 +29,12 @@ impl Sender {
         exchange.unwrap_or(Err(Failure::TimedOut)).map_or_else(Outcome::Failed, Outcome::Status)
     }
 
+    /// Where the requests go.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.http1.address()
+    }
+
     /// Connections opened so far.
     #[must_use]
     pub fn connections(&self) -> u32 {

@@ -65,8 +65,7 @@ impl Message {
     #[must_use]
     pub fn to(&self, address: SocketAddr, span: u64) -> Request<Bytes> {
         let mut request = self.request.clone();
-        let trace =
-            self.trace_id.as_ref().map(|trace_id| format!("00-{trace_id}-{:016x}-00", span.max(1)));
+        let trace = self.trace_id.as_ref().map(|trace_id| format!("00-{trace_id}-{:016x}-00", span.max(1)));
         for (name, value) in [(HOST, Some(address.to_string())), (TRACE, trace)] {
             if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
                 request.headers_mut().entry(name).or_insert(value);

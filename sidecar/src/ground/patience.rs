@@ -42,7 +42,9 @@ mod tests {
 
     #[test]
     fn an_app_is_asked_less_often_the_longer_it_takes() {
-        for (waited, expected) in [(0, 50), (1_000, 50), (2_000, 100), (4_000, 200), (59_999, 200), (60_000, 1_000)] {
+        for (waited, expected) in
+            [(0, 50), (1_000, 50), (2_000, 100), (4_000, 200), (59_999, 200), (60_000, 1_000)]
+        {
             let pause = pause(Duration::from_millis(waited));
             assert_eq!(pause, Duration::from_millis(expected), "after {waited} ms");
         }

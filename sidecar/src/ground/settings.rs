@@ -28,28 +28,35 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A variable that is missing or wrong.
 #[derive(Debug, thiserror::Error)]
-#[error("the environment variable {variable} {problem}")]
-pub struct BadSetting {
-    variable: &'static str,
-    problem: Problem,
+pub enum BadSetting {
+    /// Not set, or empty.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// Not what it should be.
+    #[error("the environment variable {variable} holds no {expected}")]
+    Malformed {
+        /// The variable.
+        variable: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The plan.
+    #[error("the environment variable {PLAN_ENV} holds no plan that can be carried out")]
+    Plan(#[source] BadPlan),
 }
 
+/// Why a plan cannot be carried out.
 #[derive(Debug, thiserror::Error)]
-enum Problem {
-    #[error("is not set")]
-    Missing,
-    #[error("is not an IP address with a port")]
-    Address,
-    #[error("holds no PEM certificate")]
-    Certificate,
-    #[error("holds something else than IP addresses")]
-    Ips,
-    #[error("holds no plan for us: {0}")]
-    Plan(PlanError),
-    #[error("asks for what cannot be done: {0}")]
-    Unplayable(Unplayable),
-    #[error("asks for a probe that cannot be sent: {0}")]
-    Probe(Unsendable),
+pub enum BadPlan {
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] PlanError),
+    /// Its requests cannot be sent.
+    #[error(transparent)]
+    Unplayable(#[from] Unplayable),
+    /// Nor its probe.
+    #[error("the probe cannot be sent")]
+    Probe(#[from] Unsendable),
 }
 
 /// Where the report goes.
@@ -77,12 +84,14 @@ impl Contact {
         let address = required(environment, REPORT_ADDRESS_ENV)?;
         let ca = required(environment, REPORT_CA_ENV)?;
         if !ca.contains("-----BEGIN CERTIFICATE-----") {
-            return Err(BadSetting { variable: REPORT_CA_ENV, problem: Problem::Certificate });
+            return Err(BadSetting::Malformed { variable: REPORT_CA_ENV, expected: "PEM certificate" });
         }
+        let address = address.parse().map_err(|_| BadSetting::Malformed {
+            variable: REPORT_ADDRESS_ENV,
+            expected: "IP address with a port",
+        })?;
         Ok(Self {
-            address: address
-                .parse()
-                .map_err(|_| BadSetting { variable: REPORT_ADDRESS_ENV, problem: Problem::Address })?,
+            address,
             server_name: required(environment, REPORT_SERVER_NAME_ENV)?,
             ca,
             mount: mount(environment),
@@ -107,13 +116,17 @@ impl Errand {
     /// Reads the errand from the environment.
     pub fn read(environment: Environment<'_>) -> Result<Self, BadSetting> {
         pod_uid(environment)?;
-        let bad = |problem| BadSetting { variable: PLAN_ENV, problem };
-        let plan =
-            Plan::from_json(&required(environment, PLAN_ENV)?).map_err(|error| bad(Problem::Plan(error)))?;
-        let script = Script::of(&plan).map_err(|error| bad(Problem::Unplayable(error)))?;
-        let question = Question::of(&plan.wait).map_err(|error| bad(Problem::Probe(error)))?;
+        let plan = required(environment, PLAN_ENV)?;
+        let (plan, script, question) = prepared(&plan).map_err(BadSetting::Plan)?;
         Ok(Self { plan, script, question, addresses: addresses(environment)? })
     }
+}
+
+fn prepared(plan: &str) -> Result<(Plan, Script, Question), BadPlan> {
+    let plan = Plan::from_json(plan)?;
+    let script = Script::of(&plan)?;
+    let question = Question::of(&plan.wait)?;
+    Ok((plan, script, question))
 }
 
 /// The UID of our pod.
@@ -132,8 +145,9 @@ fn addresses(environment: Environment<'_>) -> Result<Vec<IpAddr>, BadSetting> {
     let mut addresses = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let of_pod = environment(POD_IPS_ENV).unwrap_or_default();
     for text in of_pod.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-        let address =
-            text.parse().map_err(|_| BadSetting { variable: POD_IPS_ENV, problem: Problem::Ips })?;
+        let address = text
+            .parse()
+            .map_err(|_| BadSetting::Malformed { variable: POD_IPS_ENV, expected: "list of IP addresses" })?;
         if !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -142,100 +156,8 @@ fn addresses(environment: Environment<'_>) -> Result<Vec<IpAddr>, BadSetting> {
 }
 
 fn required(environment: Environment<'_>, variable: &'static str) -> Result<String, BadSetting> {
-    environment(variable)
-        .filter(|value| !value.trim().is_empty())
-        .ok_or(BadSetting { variable, problem: Problem::Missing })
+    environment(variable).filter(|value| !value.trim().is_empty()).ok_or(BadSetting::Missing(variable))
 }
 
 #[cfg(test)]
-mod tests {
-    use expect_test::{Expect, expect};
-    use proto::plan::{Limits, Probe, Request, Shape, Step, VERSION};
-
-    use super::*;
-
-    fn plan(path: &str) -> String {
-        Plan {
-            version: VERSION,
-            trace_id: "0".repeat(32),
-            port: 80,
-            steps: vec![Step { requests: vec![Request::get(path)], count: 1 }],
-            shape: Shape::Paced { duration_ms: 1 },
-            limits: Limits { concurrency: 1, success_threshold: 0.5 },
-            wait: Probe::TcpSocket { port: 80 },
-        }
-        .to_json()
-    }
-
-    fn good(variable: &str) -> Option<String> {
-        Some(match variable {
-            PLAN_ENV => plan("/$(HOME)"),
-            REPORT_ADDRESS_ENV => "[fd00::1]:9090".to_owned(),
-            REPORT_SERVER_NAME_ENV => "reports.example".to_owned(),
-            REPORT_CA_ENV => "-----BEGIN CERTIFICATE-----".to_owned(),
-            POD_UID_ENV => "u1".to_owned(),
-            POD_IPS_ENV => "10.0.0.7, fd00::7,127.0.0.1".to_owned(),
-            _ => return None,
-        })
-    }
-
-    fn check(variable: &str, value: Option<&str>, expected: &Expect) {
-        let environment = |asked: &str| {
-            if asked == variable { value.map(str::to_owned) } else { good(asked) }
-        };
-        let contact = Contact::read(&environment).map(drop);
-        let problem = contact.and_then(|()| Errand::read(&environment).map(drop)).unwrap_err();
-        expected.assert_eq(&problem.to_string());
-    }
-
-    #[test]
-    fn each_bad_variable_is_named_with_what_is_wrong() {
-        check(PLAN_ENV, None, &expect!["the environment variable KUBE_BOOSTER_PLAN is not set"]);
-        check(
-            PLAN_ENV,
-            Some(r#"{"version":9}"#),
-            &expect!["the environment variable KUBE_BOOSTER_PLAN holds no plan for us: the plan has version 9, and this sidecar knows version 1"],
-        );
-        check(
-            PLAN_ENV,
-            Some(&plan("/a b")),
-            &expect![[r#"the environment variable KUBE_BOOSTER_PLAN asks for what cannot be done: "/a b" is not a path"#]],
-        );
-        check(
-            REPORT_ADDRESS_ENV,
-            Some("reports.svc:9090"),
-            &expect!["the environment variable KUBE_BOOSTER_REPORT_ADDRESS is not an IP address with a port"],
-        );
-        check(
-            REPORT_CA_ENV,
-            Some("nothing"),
-            &expect!["the environment variable KUBE_BOOSTER_REPORT_CA holds no PEM certificate"],
-        );
-        check(
-            REPORT_SERVER_NAME_ENV,
-            Some(" "),
-            &expect!["the environment variable KUBE_BOOSTER_REPORT_SERVER_NAME is not set"],
-        );
-        check(POD_UID_ENV, None, &expect!["the environment variable KUBE_BOOSTER_POD_UID is not set"]);
-        check(
-            POD_IPS_ENV,
-            Some("10.0.0.7;10.0.0.8"),
-            &expect!["the environment variable KUBE_BOOSTER_POD_IPS holds something else than IP addresses"],
-        );
-    }
-
-    #[test]
-    fn the_app_is_sought_on_loopback_first_and_nowhere_twice() {
-        let errand = Errand::read(&good).unwrap();
-        let texts: Vec<_> = errand.addresses.iter().map(ToString::to_string).collect();
-        assert_eq!(texts, ["127.0.0.1", "::1", "10.0.0.7", "fd00::7"]);
-        let without_ips = |variable: &str| good(variable).filter(|_| variable != POD_IPS_ENV);
-        assert_eq!(Errand::read(&without_ips).unwrap().addresses.len(), 2);
-    }
-
-    #[test]
-    fn the_kubelet_has_halved_the_dollars_already() {
-        let errand = Errand::read(&good).unwrap();
-        assert_eq!(errand.plan.steps[0].requests[0].path, "/$(HOME)");
-    }
-}
+mod tests;

@@ -65,8 +65,7 @@ impl Tally {
     #[must_use]
     pub fn report(mut self, frame: Frame) -> Report {
         self.samples.sort_unstable_by_key(|sample| sample.index);
-        let tenth = self.samples.len() / 10;
-        let is_enough = tenth >= FEWEST_OF_A_TENTH;
+        let tenth = Some(self.samples.len() / 10).filter(|tenth| *tenth >= FEWEST_OF_A_TENTH).unwrap_or(0);
         let (first, last) = (&self.samples[..tenth], &self.samples[self.samples.len() - tenth..]);
         let mut report = Report {
             ended_by: frame.ended_by,
@@ -75,10 +74,11 @@ impl Tally {
             failed_count: count(self.samples.iter().filter(|sample| !sample.outcome.is_success()).count()),
             latency: latencies(&self.samples),
             first_request: self.samples.first().map(|sample| sample.latency),
-            cold: latencies(first).filter(|_| is_enough),
-            warm: latencies(last).filter(|_| is_enough),
+            cold: latencies(first),
+            warm: latencies(last),
             connections: frame.connections,
-            lateness_p99: quantiles(self.samples.iter().map(|sample| sample.lateness).collect()).map(|lateness| lateness.p99),
+            lateness_p99: quantiles(self.samples.iter().map(|sample| sample.lateness).collect())
+                .map(|lateness| lateness.p99),
             ended: frame.ended,
             ..Report::without_requests(frame.ended_by, frame.started, "")
         };
@@ -98,7 +98,8 @@ fn latencies(samples: &[Sample]) -> Option<Quantiles> {
 /// Exact, by nearest rank; `None` of nothing.
 fn quantiles(mut durations: Vec<Duration>) -> Option<Quantiles> {
     durations.sort_unstable();
-    let rank = |percent: usize| durations.get((durations.len() * percent).div_ceil(100).checked_sub(1)?).copied();
+    let rank =
+        |percent: usize| durations.get((durations.len() * percent).div_ceil(100).checked_sub(1)?).copied();
     Some(Quantiles { p50: rank(50)?, p99: rank(99)? })
 }
 

@@ -37,6 +37,10 @@ impl Pool {
         Self { address, idle: RefCell::default(), opened: Cell::default() }
     }
 
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(super) fn opened(&self) -> u32 {
         self.opened.get()
     }
@@ -68,8 +72,7 @@ impl Pool {
         let to_connect = |error| Failure::to_connect(&error);
         let stream = TcpStream::connect(self.address).await.map_err(to_connect)?;
         stream.set_nodelay(true).map_err(to_connect)?;
-        let (sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
         // Ends by itself once the sender and the response are dropped.
         tokio::spawn(connection);
         self.opened.set(self.opened.get() + 1);

@@ -11,13 +11,12 @@ const MAX_CAUSES: usize = 4;
 
 /// What a report's message says after its numbers: `; 3 x 503, 1 x timed out; 25% answered 3xx; …`.
 pub(super) fn clauses(samples: &[Sample], ended_by: EndedBy) -> String {
-    let mut clauses = Vec::new();
-    clauses.extend(failures(samples));
-    clauses.extend(redirects(samples));
-    if ended_by == EndedBy::Time {
-        clauses.push("the time limit came first".to_owned());
+    let limit = (ended_by == EndedBy::Time).then(|| "the time limit came first".to_owned());
+    let mut text = String::new();
+    for clause in [failures(samples), redirects(samples), limit].into_iter().flatten() {
+        text += &format!("; {clause}");
     }
-    clauses.into_iter().map(|clause| format!("; {clause}")).collect()
+    text
 }
 
 /// The causes of failed requests, the most frequent first.

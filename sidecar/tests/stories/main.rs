@@ -1,0 +1,10 @@
+//! The sidecar against a real app and a real control plane, over loopback.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it stands")]
+
+mod app;
+mod control_plane;
+mod process;
+mod reporting;
+mod sending;
+mod setting;
+mod waiting;

@@ -1,0 +1,154 @@
+//! The way of the report to the control plane.
+
+use std::{fs, time::Duration};
+
+use proto::{
+    names::{PLAN_ENV, REPORT_FILE, TOKEN_FILE},
+    plan::{Plan, Shape},
+    report::{EndedBy, Reason, Record, Report},
+    v1::{Directive, Progress},
+};
+use sidecar::ground::patience::Patience;
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    time::sleep,
+};
+use tonic::Code;
+
+use crate::{
+    app::{App, Reply},
+    control_plane::{Authority, ControlPlane},
+    setting::{POD_UID, Setting, http_probe, plan},
+};
+
+#[tokio::test]
+async fn a_control_plane_that_comes_late_gets_the_report() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let authority = Authority::new();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let setting = Setting::at(&plan(app.port, 2, 20), &address.to_string(), &authority.pem);
+    let late = async {
+        sleep(Duration::from_millis(500)).await;
+        ControlPlane::on(socket.listen(16).unwrap(), &authority)
+    };
+    let ((), control_plane) = tokio::join!(setting.live(), late);
+    assert_eq!(control_plane.report().request_count, 2);
+}
+
+#[tokio::test]
+async fn a_busy_control_plane_is_asked_again() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    control_plane.desk.lock().unwrap().refusals = [Code::Unavailable, Code::Unavailable].into();
+    Setting::new(&plan(app.port, 2, 20), &control_plane).live().await;
+    assert_eq!(control_plane.report().request_count, 2);
+    assert_eq!(app.paths().len(), 2);
+}
+
+#[tokio::test]
+async fn the_token_is_read_again_for_each_try() {
+    let app = App::start(|_| Reply::After(Duration::from_millis(200), 200)).await;
+    let control_plane = ControlPlane::start().await;
+    control_plane.desk.lock().unwrap().refusals = [Code::Unauthenticated].into();
+    let setting = Setting::new(&plan(app.port, 1, 10), &control_plane);
+    let renewal = async {
+        while control_plane.desk.lock().unwrap().tokens.is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        fs::write(setting.mount.path().join(TOKEN_FILE), "second").unwrap();
+    };
+    tokio::join!(setting.live(), renewal);
+    let desk = control_plane.desk.lock().unwrap();
+    assert_eq!(desk.tokens, ["Bearer first", "Bearer second", "Bearer second"]);
+}
+
+#[tokio::test]
+async fn the_control_plane_hears_that_the_requests_start() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    Setting::new(&plan(app.port, 2, 20), &control_plane).live().await;
+    let desk = control_plane.desk.lock().unwrap();
+    assert_eq!(desk.begun.len(), 1);
+    assert_eq!((desk.begun[0].progress(), desk.begun[0].app_wait.is_some()), (Progress::Starting, true));
+}
+
+#[tokio::test]
+async fn only_a_short_plan_keeps_its_connection_for_the_report() {
+    for (millis, connections) in [(20, 1), (5_000, 2)] {
+        // The app takes its time, so that the connection stands when it answers.
+        let app = App::start(|index| Reply::Status(if index < 5 { 503 } else { 200 })).await;
+        let control_plane = ControlPlane::start().await;
+        let plan = Plan { wait: http_probe(app.port), ..plan(app.port, 1, millis) };
+        Setting::new(&plan, &control_plane).live().await;
+        let desk = control_plane.desk.lock().unwrap();
+        assert_eq!(desk.connections, connections, "over {millis} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_whose_gate_is_open_is_not_warmed() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    control_plane.desk.lock().unwrap().directive = Directive::Park;
+    Setting::new(&plan(app.port, 2, 20), &control_plane).live().await;
+    assert!(app.paths().is_empty());
+    assert!(control_plane.desk.lock().unwrap().reports.is_empty());
+}
+
+#[tokio::test]
+async fn a_control_plane_that_says_nothing_holds_up_no_warm_up() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = mute.local_addr().unwrap().to_string();
+    let patience = Patience {
+        word: Duration::from_millis(100),
+        report: Duration::from_millis(100),
+        ..Patience::default()
+    };
+    Setting::at(&plan(app.port, 2, 20), &address, &Authority::new().pem).live_with(&patience).await;
+    assert_eq!(app.paths().len(), 2);
+}
+
+#[tokio::test]
+async fn a_control_plane_with_a_foreign_certificate_gets_no_report() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    let patience = Patience { report: Duration::from_millis(300), ..Patience::default() };
+    let address = control_plane.address.to_string();
+    Setting::at(&plan(app.port, 2, 20), &address, &Authority::new().pem).live_with(&patience).await;
+    let desk = control_plane.desk.lock().unwrap();
+    assert!(desk.tokens.is_empty() && desk.connections > 0, "{desk:?}");
+}
+
+#[tokio::test]
+async fn a_pod_that_has_its_report_is_left_alone() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    for (uid, requests) in [(POD_UID, 0), ("another", 2)] {
+        let control_plane = ControlPlane::start().await;
+        let setting = Setting::new(&plan(app.port, 2, 20), &control_plane);
+        let report = Report::without_requests(EndedBy::Count, std::time::SystemTime::now(), "warm");
+        let record = Record::new(uid, Reason::WarmupSucceeded, report).to_annotation();
+        fs::write(setting.mount.path().join(REPORT_FILE), record).unwrap();
+        setting.live().await;
+        assert_eq!(app.paths().len(), requests, "with the record of {uid}");
+        assert_eq!(control_plane.desk.lock().unwrap().reports.len(), requests / 2);
+    }
+}
+
+#[tokio::test]
+async fn a_plan_that_cannot_be_carried_out_is_reported() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let quick = Plan { shape: Shape::BackToBack { timeout_ms: 10 }, ..plan(app.port, 2, 20) };
+    for (text, why) in [("{", "not readable"), (&quick.to_json(), "back-to-back")] {
+        let control_plane = ControlPlane::start().await;
+        let mut setting = Setting::new(&quick, &control_plane);
+        setting.variables.insert(PLAN_ENV.to_owned(), text.to_owned());
+        setting.live().await;
+        let report = control_plane.report();
+        assert_eq!((report.ended_by, report.success), (EndedBy::BadPlan, false));
+        assert!(report.message.contains(PLAN_ENV) && report.message.contains(why), "{}", report.message);
+    }
+    assert!(app.paths().is_empty());
+}

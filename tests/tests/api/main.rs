@@ -1,0 +1,40 @@
+//! The control plane and the sidecar against a real API server, without a node.
+//!
+//! Most tests share one API server and one control plane, each in a namespace of its own; those that stop or configure
+//! the control plane have a pair of their own.
+
+mod admission;
+mod fence;
+mod flags;
+mod gates;
+mod people;
+mod recovery;
+mod sidecars;
+
+use std::{process::ExitCode, sync::Arc};
+
+use libtest_mimic::Arguments;
+use tests::control_plane::World;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::from_args();
+    if arguments.list {
+        // Nothing is started for a list.
+        return Ok(libtest_mimic::run(&arguments, recovery::trials()).exit_code());
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    let world = Arc::new(runtime.block_on(World::start(&[]))?);
+    let mut trials = admission::trials(&world);
+    trials.extend(fence::trials(&world));
+    trials.extend(gates::trials(&world));
+    trials.extend(people::trials(&world));
+    trials.extend(sidecars::trials(&world));
+    trials.extend(flags::trials());
+    trials.extend(recovery::trials());
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if conclusion.has_failed() {
+        eprintln!("the control plane's log:\n{}", world.log());
+    }
+    drop(world);
+    Ok(conclusion.exit_code())
+}

@@ -1,0 +1,110 @@
+//! The control plane goes away and comes back: nothing is lost. Each test has a pair of its own.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use jiff::{Timestamp, ToSpan};
+use libtest_mimic::Trial;
+use serde_json::json;
+use tests::{
+    app::App,
+    control_plane::World,
+    patience::{SOON, eventually},
+    pods::{annotated, condition, containers_ready, create, delete, namespace, opened},
+    sidecar::{Sidecar, container},
+    trials::alone,
+};
+
+const LONG: Duration = Duration::from_secs(150);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        alone("a report and a deadline survive a restart of the control plane", LONG, restart),
+        alone("a pod is created untouched while the webhook is down, and injected when it is back", LONG, webhook_down),
+        alone("pods that go away before, during and after their warm-up leave nothing behind", LONG, pods_go_away),
+    ]
+}
+
+async fn restart() -> anyhow::Result<()> {
+    let mut world = World::start(&[]).await?;
+    let client = world.api.client().await?;
+    let pods = namespace(&client, "restart", json!({})).await?;
+    let app = App::answering(200).await?;
+    let settings = json!({"warmup-requests": "10", "warmup-duration": "1s"});
+    let reporting = create(&pods, &annotated("reporting", app.port(), &settings)).await?;
+    create(&pods, &annotated("silent", 8080, &json!({"warmup-duration": "1s"}))).await?;
+    let ready = Timestamp::now().checked_sub(27.seconds())?;
+    containers_ready(&pods, "silent", ready).await?;
+
+    let sidecar = Sidecar::of(&client, &reporting).await?;
+    eventually("a first request", SOON, async || Ok((!app.warmup_requests().is_empty()).then_some(()))).await?;
+    world.kill_control_plane();
+    eventually("all requests", SOON, async || Ok((app.warmup_requests().len() == 10).then_some(()))).await?;
+    // The deadline of the silent pod passes, and the sidecar tries to report, while nobody is there.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    ensure!(condition(&pods.get("silent").await?).is_none() && condition(&pods.get("reporting").await?).is_none());
+
+    world.start_control_plane().await?;
+    let (reported, _) = opened(&pods, "reporting", SOON).await?;
+    ensure!(reported.reason.as_deref() == Some("WarmupSucceeded"), "{reported:?} {}", sidecar.process.output());
+    let (timed_out, _) = opened(&pods, "silent", SOON).await?;
+    ensure!(timed_out.reason.as_deref() == Some("WarmupTimedOut"));
+    let deadline = ready.checked_add(31.seconds())?.as_second();
+    ensure!(timed_out.last_transition_time.map(|time| time.0.as_second()) == Some(deadline), "the same deadline");
+    let ended = world.terminate_control_plane().await?;
+    ensure!(ended.success(), "{ended}");
+    Ok(())
+}
+
+async fn webhook_down() -> anyhow::Result<()> {
+    let mut world = World::without_control_plane(&[]).await?;
+    let pods = namespace(&world.api.client().await?, "webhook-down", json!({})).await?;
+    let untouched = create(&pods, &annotated("before", 8080, &json!({}))).await?;
+    ensure!(container(&untouched).is_err(), "nobody was there to inject it");
+    world.start_control_plane().await?;
+    let injected = eventually("an injected pod", SOON, async || {
+        let pod = create(&pods, &annotated("after", 8080, &json!({}))).await?;
+        if container(&pod).is_ok() {
+            return Ok(Some(()));
+        }
+        // The API server takes the CA bundle over a moment after it was written.
+        delete(&pods, "after").await?;
+        Ok(None)
+    });
+    injected.await?;
+    world.kill_control_plane();
+    let untouched = create(&pods, &annotated("down-again", 8080, &json!({}))).await?;
+    ensure!(container(&untouched).is_err());
+    Ok(())
+}
+
+async fn pods_go_away() -> anyhow::Result<()> {
+    let world = World::start(&[]).await?;
+    let client = world.api.client().await?;
+    let pods = namespace(&client, "go-away", json!({})).await?;
+    let app = App::answering(200).await?;
+    let settings = json!({"warmup-requests": "20", "warmup-duration": "2s"});
+    create(&pods, &annotated("before", app.port(), &settings)).await?;
+    delete(&pods, "before").await?;
+
+    let during = create(&pods, &annotated("during", app.port(), &settings)).await?;
+    let mut orphan = Sidecar::of(&client, &during).await?;
+    eventually("an active warm-up", SOON, async || {
+        let active = r#"kube_booster_warmup_active_pods{namespace="go-away",node=""} 1"#;
+        Ok(world.metrics().await?.contains(active).then_some(()))
+    })
+    .await?;
+    delete(&pods, "during").await?;
+
+    let after = create(&pods, &annotated("after", app.port(), &settings)).await?;
+    let _sidecar = Sidecar::of(&client, &after).await?;
+    opened(&pods, "after", SOON).await?;
+    delete(&pods, "after").await?;
+    eventually("no active warm-up", SOON, async || {
+        let none = r#"kube_booster_warmup_active_pods{namespace="go-away",node=""} 0"#;
+        Ok(world.metrics().await?.contains(none).then_some(()))
+    })
+    .await?;
+    ensure!(orphan.process.runs(), "a sidecar never ends by itself: {}", orphan.process.output());
+    Ok(())
+}
