@@ -173,7 +173,7 @@ mod tests {
             Record::of_pod("u1", body["metadata"]["annotations"][names::REPORT_ANNOTATION].as_str().unwrap());
         let report = record.unwrap().report;
         assert_eq!((report.ended_by, report.success), (EndedBy::NoReport, false));
-        assert_eq!(report.elapsed(), Duration::from_secs(60));
+        assert_eq!(report.elapsed(), Duration::from_mins(1));
     }
 
     #[test]

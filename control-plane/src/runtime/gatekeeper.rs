@@ -177,13 +177,18 @@ impl Gatekeeper {
 
     fn record(&mut self, pod: &PodRef, report: Report, answer: oneshot::Sender<Settled>) {
         let recorded = self.warmups.record(pod, report, Timestamp::now());
-        let when_applied = match recorded {
-            Recorded::Accepted => Settled::Recorded,
-            Recorded::Opening => Settled::NotRecorded,
-            Recorded::AlreadyOpen => return drop(answer.send(Settled::NotRecorded)),
-            Recorded::Unknown => return drop(answer.send(Settled::Later(recorded))),
+        let waits = match recorded {
+            Recorded::Accepted => Some(Settled::Recorded),
+            Recorded::Opening => Some(Settled::NotRecorded),
+            Recorded::AlreadyOpen | Recorded::Unknown => None,
         };
-        self.waiting.entry(pod.uid.clone()).or_default().push((answer, when_applied));
+        if let Some(when_applied) = waits {
+            self.waiting.entry(pod.uid.clone()).or_default().push((answer, when_applied));
+            return;
+        }
+        let settled =
+            if recorded == Recorded::AlreadyOpen { Settled::NotRecorded } else { Settled::Later(recorded) };
+        let _ = answer.send(settled);
     }
 
     fn settle(&mut self, uid: &str, outcome: &Outcome) {
