@@ -105,7 +105,8 @@ impl ApiServer {
 }
 
 fn start_etcd(folder: &Path) -> anyhow::Result<(String, Daemon)> {
-    let (client, peer) = (format!("http://127.0.0.1:{}", free_port()?), format!("http://127.0.0.1:{}", free_port()?));
+    let (client, peer) =
+        (format!("http://127.0.0.1:{}", free_port()?), format!("http://127.0.0.1:{}", free_port()?));
     let mut etcd = Command::new(programs::kubernetes("etcd")?);
     etcd.arg(format!("--data-dir={}", folder.join("etcd").display()))
         .arg(format!("--listen-client-urls={client}"))
@@ -125,7 +126,11 @@ fn start_api_server(folder: &Path, etcd_url: &str, port: u16) -> anyhow::Result<
         .arg(format!("--etcd-servers={etcd_url}"))
         .arg(format!("--secure-port={port}"))
         // An advertised address may not be loopback; this one is for documentation and nobody dials it.
-        .args(["--bind-address=127.0.0.1", "--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none"])
+        .args([
+            "--bind-address=127.0.0.1",
+            "--advertise-address=192.0.2.1",
+            "--endpoint-reconciler-type=none",
+        ])
         .arg(format!("--tls-cert-file={}", file("server.crt")))
         .arg(format!("--tls-private-key-file={}", file("server.key")))
         .arg(format!("--token-auth-file={}", file("tokens.csv")))

@@ -1,1 +1,133 @@
-//! placeholder
+//! A real cluster with one node, our images on it and our manifests deployed, as a user gets it by the Makefile.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, ensure};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::{Client, Config, config::KubeConfigOptions, config::Kubeconfig};
+use serde_json::Value;
+
+use crate::programs;
+
+/// Beside a demo cluster of the same machine.
+const NAME: &str = "kbtest";
+
+/// The cluster; it is taken away when this is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    kubeconfig: PathBuf,
+}
+
+impl Cluster {
+    /// Brings the cluster up, or says why this machine permits none.
+    pub fn start() -> anyhow::Result<Self> {
+        // What an interrupted run may have left would be taken for ours.
+        run(script("down"))?;
+        run(script("up"))?;
+        let cluster = Self { kubeconfig: PathBuf::from(output(script("kubeconfig"))?.trim()) };
+        Ok(cluster)
+    }
+
+    /// Builds the images, loads them and deploys the product.
+    pub fn deploy(&self) -> anyhow::Result<()> {
+        self.make("images")?;
+        self.make("cluster-load")?;
+        self.make("deploy")
+    }
+
+    /// Calls a door of the Makefile for this cluster.
+    pub fn make(&self, target: &str) -> anyhow::Result<()> {
+        let mut make = Command::new("make");
+        make.args(["--no-print-directory", "--directory"]).arg(programs::checkout()).arg(target);
+        make.env("KUBECONFIG", &self.kubeconfig).env("KB_CLUSTER", NAME);
+        // A make around the tests must not lend this one its jobs.
+        make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL");
+        run(make)
+    }
+
+    /// A client with all rights.
+    pub async fn client(&self) -> anyhow::Result<Client> {
+        let config = Kubeconfig::read_from(&self.kubeconfig)?;
+        Ok(Client::try_from(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)?)
+    }
+
+    /// Runs kubectl; gives its standard output.
+    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut kubectl = Command::new(programs::kubernetes("kubectl")?);
+        kubectl.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
+        output(kubectl)
+    }
+
+    /// The answer of the app in a pod to `GET path`, through the API server.
+    pub fn ask_app(&self, namespace: &str, pod: &str, path: &str) -> anyhow::Result<String> {
+        let url = format!("/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy{path}");
+        self.kubectl(&["get", "--raw", &url])
+    }
+
+    /// Sends `signal` to the first process of a container of this cluster.
+    pub fn signal(&self, container: &ContainerStatus, signal: &str) -> anyhow::Result<()> {
+        let id = container.container_id.as_deref().unwrap_or_default();
+        let id = id.strip_prefix("containerd://").context("the container runs under containerd")?;
+        let socket = format!("/run/kube-booster/{NAME}/node1/containerd.sock");
+        let mut list = Command::new("ctr");
+        list.args(["--address", &socket, "--namespace", "k8s.io", "tasks", "list"]);
+        let tasks = output(list)?;
+        let pid =
+            tasks.lines().filter(|line| line.starts_with(id)).find_map(|line| line.split_whitespace().nth(1));
+        let mut kill = Command::new("kill");
+        kill.args(["-s", signal, pid.context("the container has a task")?]);
+        run(kill)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = run(script("down")) {
+            eprintln!("the test's cluster is still there: {error:#}");
+        }
+    }
+}
+
+/// The status of container `name` of `pod`, init containers included.
+#[must_use]
+pub fn container_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    let status = pod.status.as_ref()?;
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    lists.into_iter().flatten().flatten().find(|container| container.name == name)
+}
+
+/// A pod of our demo app, annotated; small, so that it is cold but quickly there.
+#[must_use]
+pub fn shop(name: &str, image: &str, annotations: &Value) -> Value {
+    let mut pod = crate::pods::annotated(name, 8080, annotations);
+    pod["metadata"]["labels"] = serde_json::json!({"app": name});
+    pod["spec"]["terminationGracePeriodSeconds"] = 5.into();
+    let app = &mut pod["spec"]["containers"][0];
+    app["image"] = image.into();
+    app["args"] = serde_json::json!(["serve", "--products=200"]);
+    app["readinessProbe"] =
+        serde_json::json!({"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1});
+    pod
+}
+
+fn script(verb: &str) -> Command {
+    let mut command = Command::new(programs::checkout().join("hack/cluster.sh"));
+    command.args([verb, "--name", NAME]);
+    command
+}
+
+fn run(mut command: Command) -> anyhow::Result<()> {
+    // What a person would read is the log of the test.
+    let status = command.stdin(Stdio::null()).stdout(Stdio::inherit()).status()?;
+    ensure!(status.success(), "{command:?} failed: {status}");
+    Ok(())
+}
+
+fn output(mut command: Command) -> anyhow::Result<String> {
+    let output = command.stdin(Stdio::null()).output()?;
+    ensure!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}

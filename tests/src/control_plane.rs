@@ -3,7 +3,9 @@
 use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, authentication::v1::TokenRequest};
+use k8s_openapi::api::{
+    admissionregistration::v1::MutatingWebhookConfiguration, authentication::v1::TokenRequest,
+};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
@@ -84,7 +86,10 @@ impl World {
             .arg(format!("--report-address=127.0.0.1:{}", self.report_port))
             .arg(format!("--metrics-bind-address=127.0.0.1:{}", self.metrics_port))
             .arg(format!("--health-probe-bind-address=127.0.0.1:{}", self.health_port))
-            .args(["--log-format=text", "--log-level=debug,h2=info,hyper_util=info,kube_client=info,rustls=info,tower=info"])
+            .args([
+                "--log-format=text",
+                "--log-level=debug,h2=info,hyper_util=info,kube_client=info,rustls=info,tower=info",
+            ])
             .args(&self.arguments);
         let daemon = Daemon::start(&command, &self.api.folder().join("control-plane.log"))?;
         let daemon = self.control_plane.insert(daemon);
@@ -140,7 +145,8 @@ pub async fn service_account_token(
     name: &str,
     audience: Option<&str>,
 ) -> anyhow::Result<String> {
-    let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
+        Api::namespaced(client.clone(), namespace);
     let audiences = audience.map(|audience| vec![audience]).unwrap_or_default();
     let request: TokenRequest = serde_json::from_value(json!({
         "metadata": {}, "spec": {"audiences": audiences, "expirationSeconds": 3600},

@@ -82,7 +82,9 @@ impl Drop for Daemon {
 /// `command`, killed by the kernel should we be killed ourselves.
 fn outlived(command: &Command) -> Command {
     let mut wrapped = Command::new("setpriv");
-    wrapped.args([OsStr::new("--pdeathsig"), OsStr::new("KILL"), command.get_program()]).args(command.get_args());
+    wrapped
+        .args([OsStr::new("--pdeathsig"), OsStr::new("KILL"), command.get_program()])
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => wrapped.env(name, value),

@@ -50,7 +50,8 @@ pub async fn create(pods: &Api<Pod>, pod: &Value) -> anyhow::Result<Pod> {
 /// Deletes a pod at once and waits until it is gone.
 pub async fn delete(pods: &Api<Pod>, name: &str) -> anyhow::Result<()> {
     pods.delete(name, &DeleteParams::default().grace_period(0)).await?;
-    eventually("a pod that is gone", SOON, async || Ok(pods.get_opt(name).await?.is_none().then_some(()))).await
+    eventually("a pod that is gone", SOON, async || Ok(pods.get_opt(name).await?.is_none().then_some(())))
+        .await
 }
 
 /// Says what the kubelet says once all containers of a pod are ready.

@@ -20,6 +20,23 @@ where
     Trial::test(name, move || run(within, test(shared)))
 }
 
+/// A test on what may not be there: ignored then.
+pub fn trial_where<S, F>(
+    name: &str,
+    within: Duration,
+    shared: Option<&Arc<S>>,
+    test: impl FnOnce(Arc<S>) -> F + Send + 'static,
+) -> Trial
+where
+    S: Send + Sync + 'static,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    match shared {
+        Some(shared) => trial(name, within, shared, test),
+        None => Trial::test(name, || Ok(())).with_ignored_flag(true),
+    }
+}
+
 /// A test that starts what it needs by itself.
 pub fn alone<F>(name: &str, within: Duration, test: impl FnOnce() -> F + Send + 'static) -> Trial
 where

@@ -19,14 +19,29 @@ use tests::{
 
 pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
-        trial("an annotated pod is stored with gate, label, sidecar and volume", SOON, world, stored_with_all),
+        trial(
+            "an annotated pod is stored with gate, label, sidecar and volume",
+            SOON,
+            world,
+            stored_with_all,
+        ),
         trial("a pod that does not ask is stored as it came", SOON, world, not_asked),
         trial("a dry run is answered as a create and has no effect", SOON, world, dry_run),
         trial("a namespace that enforces restricted takes an injected pod", SOON, world, restricted),
         trial("a bad annotation leaves the pod untouched and warns its author", SOON, world, bad_annotation),
-        trial("an annotation that is not built yet leaves the pod untouched and warns", SOON, world, not_built),
+        trial(
+            "an annotation that is not built yet leaves the pod untouched and warns",
+            SOON,
+            world,
+            not_built,
+        ),
         trial("the pod of a job is left alone", SOON, world, job),
-        trial("a guaranteed pod stays guaranteed and a best-effort one best-effort", SOON, world, qos_classes),
+        trial(
+            "a guaranteed pod stays guaranteed and a best-effort one best-effort",
+            SOON,
+            world,
+            qos_classes,
+        ),
         trial("our own namespace is never called for", SOON, world, own_namespace),
         trial("a hundred pods created at once are all injected", 2 * SOON, world, hundred_at_once),
     ]
@@ -83,7 +98,8 @@ async fn restricted(world: Arc<World>) -> anyhow::Result<()> {
     let pods = namespace(&world.api.client().await?, "restricted", enforced).await?;
     let mut pod = annotated("web", 8080, &json!({}));
     ensure!(create(&pods, &pod).await.is_err(), "the namespace enforces nothing");
-    pod["spec"]["securityContext"] = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+    pod["spec"]["securityContext"] =
+        json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
     pod["spec"]["containers"][0]["securityContext"] =
         json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
     ensure!(is_injected(&create(&pods, &pod).await?));
@@ -110,7 +126,12 @@ async fn bad_annotation(world: Arc<World>) -> anyhow::Result<()> {
         ensure!(printed.contains(warning), "{printed}");
     }
     ensure!(!is_injected(&pods.get("web").await?));
-    ensure!(world.metrics().await?.contains(r#"kube_booster_injections_total{result="skipped",reason="bad_annotation"}"#));
+    ensure!(
+        world
+            .metrics()
+            .await?
+            .contains(r#"kube_booster_injections_total{result="skipped",reason="bad_annotation"}"#)
+    );
     Ok(())
 }
 
@@ -118,7 +139,9 @@ async fn not_built(world: Arc<World>) -> anyhow::Result<()> {
     let pods = namespace(&world.api.client().await?, "not-built", json!({})).await?;
     let later = json!({"warmup-protocol": "grpc"});
     let printed = kubectl_create(&world, "not-built", &annotated("web", 8080, &later))?;
-    ensure!(printed.contains(r#"kube-booster.io/warmup-protocol: "grpc" is not supported by this version yet"#));
+    ensure!(
+        printed.contains(r#"kube-booster.io/warmup-protocol: "grpc" is not supported by this version yet"#)
+    );
     ensure!(!is_injected(&pods.get("web").await?));
     Ok(())
 }
@@ -155,7 +178,8 @@ async fn qos_classes(world: Arc<World>) -> anyhow::Result<()> {
 async fn own_namespace(world: Arc<World>) -> anyhow::Result<()> {
     let pods: Api<Pod> = Api::namespaced(world.api.client().await?, "kube-booster-system");
     let mut pod = annotated("ours", 8080, &json!({}));
-    pod["spec"]["securityContext"] = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+    pod["spec"]["securityContext"] =
+        json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
     pod["spec"]["serviceAccountName"] = "kube-booster".into();
     pod["spec"]["containers"][0]["securityContext"] =
         json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});

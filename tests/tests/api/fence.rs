@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use kube::api::{Api, Patch, PatchParams};
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, Patch, PatchParams};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tests::{
@@ -16,7 +16,12 @@ use tests::{
 
 pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
-        trial("the control plane may change nothing of a pod but condition and report", 2 * SOON, world, fenced),
+        trial(
+            "the control plane may change nothing of a pod but condition and report",
+            2 * SOON,
+            world,
+            fenced,
+        ),
         trial("the control plane has no right beyond what it does", SOON, world, least_privilege),
     ]
 }
@@ -32,7 +37,8 @@ fn apply(metadata: &Value, status: &Value) -> Value {
 async fn fenced(world: Arc<World>) -> anyhow::Result<()> {
     namespace(&world.api.client().await?, "fenced", json!({})).await?;
     let ours: Api<Pod> = Api::namespaced(world.control_plane_client().await?, "fenced");
-    create(&Api::namespaced(world.api.client().await?, "fenced"), &annotated("web", 8080, &json!({}))).await?;
+    create(&Api::namespaced(world.api.client().await?, "fenced"), &annotated("web", 8080, &json!({})))
+        .await?;
     let refuse = async |metadata: Value, status: Value| {
         let params = PatchParams::apply("kube-booster").force();
         let answer = ours.patch_status("web", &params, &Patch::Apply(apply(&metadata, &status))).await;

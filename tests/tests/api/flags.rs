@@ -6,13 +6,7 @@ use anyhow::ensure;
 use axum::{Router, routing::get};
 use libtest_mimic::Trial;
 use serde_json::json;
-use tests::{
-    api_server::free_port,
-    daemon::Daemon,
-    patience::SOON,
-    programs,
-    trials::alone,
-};
+use tests::{api_server::free_port, daemon::Daemon, patience::SOON, programs, trials::alone};
 use tokio::net::TcpListener;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -51,7 +45,10 @@ async fn too_old() -> anyhow::Result<()> {
     let mut daemon = Daemon::start(&command, &folder.path().join("log"))?;
     let ended = daemon.ended(Duration::from_secs(10)).await?;
     let output = daemon.output();
-    ensure!(!ended.success() && output.contains("needs Kubernetes 1.30 or later, and this API server is 1.29"), "{output}");
+    ensure!(
+        !ended.success() && output.contains("needs Kubernetes 1.30 or later, and this API server is 1.29"),
+        "{output}"
+    );
     let asked = asked.lock().map(|asked| asked.clone()).unwrap_or_default();
     ensure!(asked == ["GET /version"], "{asked:?}");
     Ok(())

@@ -49,7 +49,12 @@ async fn report_opens(world: Arc<World>) -> anyhow::Result<()> {
     ensure!(record(&pod).context("a record")?.report.request_count == 3);
     let managers = pod.metadata.managed_fields.unwrap_or_default();
     ensure!(managers.iter().any(|entry| entry.manager.as_deref() == Some("kube-booster")));
-    ensure!(world.metrics().await?.contains(r#"kube_booster_warmup_total{namespace="report-opens",result="success"} 1"#));
+    ensure!(
+        world
+            .metrics()
+            .await?
+            .contains(r#"kube_booster_warmup_total{namespace="report-opens",result="success"} 1"#)
+    );
     Ok(())
 }
 
@@ -147,7 +152,8 @@ async fn closed_again(world: Arc<World>) -> anyhow::Result<()> {
     let pods = namespace(&client, "closed-again", json!({})).await?;
     let pod = create(&pods, &annotated("web", 8080, &json!({}))).await?;
     submit(&world, &pod_token(&client, &pod, AUDIENCE).await?, &good_report()).await??;
-    let close = json!({"status": {"conditions": [{"type": "kube-booster.io/warmup-ready", "status": "False"}]}});
+    let close =
+        json!({"status": {"conditions": [{"type": "kube-booster.io/warmup-ready", "status": "False"}]}});
     pods.patch_status("web", &PatchParams::default(), &Patch::Strategic(close)).await?;
     let (condition, record) = opened(&pods, "web", SOON).await?;
     ensure!(condition.reason.as_deref() == Some("WarmupSucceeded"));

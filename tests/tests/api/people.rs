@@ -21,7 +21,12 @@ const AUDIENCE: &str = "kube-booster.io";
 
 pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
-        trial("a report is shown to those who may see it, and to nobody else", SOON, world, shown_to_the_entitled),
+        trial(
+            "a report is shown to those who may see it, and to nobody else",
+            SOON,
+            world,
+            shown_to_the_entitled,
+        ),
         trial("reports are listed in pages", SOON, world, listed_in_pages),
         trial("a name that would leave its path is refused", SOON, world, odd_names),
         trial("grpcurl lists and describes the services and gets a report", SOON, world, grpcurl),
@@ -75,7 +80,8 @@ async fn listed_in_pages(world: Arc<World>) -> anyhow::Result<()> {
         create(&pods, &annotated(&format!("web-{i}"), 8080, &json!({}))).await?;
     }
     let (viewer, mut people) = (viewer(&world, "pages").await?, people(&world).await?);
-    let asked = ListReportsRequest { namespace: "pages".to_owned(), page_size: 2, ..ListReportsRequest::default() };
+    let asked =
+        ListReportsRequest { namespace: "pages".to_owned(), page_size: 2, ..ListReportsRequest::default() };
     let (mut names, mut page_token) = (Vec::new(), String::new());
     loop {
         let request = ListReportsRequest { page_token, ..asked.clone() };
@@ -97,8 +103,11 @@ async fn listed_in_pages(world: Arc<World>) -> anyhow::Result<()> {
 async fn odd_names(world: Arc<World>) -> anyhow::Result<()> {
     namespace(&world.api.client().await?, "odd-names", json!({})).await?;
     let (viewer, mut people) = (viewer(&world, "odd-names").await?, people(&world).await?);
-    for (namespace, name) in [("odd-names", "../../secrets/x"), ("odd-names/pods", "web"), ("odd-names", ""), ("", "web")] {
-        let status = people.get_report(with_token(get(namespace, name), &viewer)?).await.err().context("a refusal")?;
+    for (namespace, name) in
+        [("odd-names", "../../secrets/x"), ("odd-names/pods", "web"), ("odd-names", ""), ("", "web")]
+    {
+        let status =
+            people.get_report(with_token(get(namespace, name), &viewer)?).await.err().context("a refusal")?;
         ensure!(status.code() == Code::InvalidArgument, "{status:?}");
     }
     Ok(())
@@ -119,7 +128,8 @@ async fn grpcurl(world: Arc<World>) -> anyhow::Result<()> {
         Ok(String::from_utf8(output.stdout)?)
     };
     let listed = run(&[&address, "list"])?;
-    for service in ["kube_booster.v1.WarmupService", "kube_booster.v1.ReportService", "grpc.health.v1.Health"] {
+    for service in ["kube_booster.v1.WarmupService", "kube_booster.v1.ReportService", "grpc.health.v1.Health"]
+    {
         ensure!(listed.contains(service), "{listed}");
     }
     ensure!(run(&[&address, "describe", "kube_booster.v1.Result"])?.contains("double success_rate = 6;"));
@@ -127,6 +137,9 @@ async fn grpcurl(world: Arc<World>) -> anyhow::Result<()> {
     let header = format!("authorization: Bearer {viewer}");
     let asked = r#"{"namespace": "grpcurl", "name": "web"}"#;
     let report = run(&["-H", &header, "-d", asked, &address, "kube_booster.v1.ReportService/GetReport"])?;
-    ensure!(report.contains(r#""requestCount": 3"#) && report.contains(r#""reason": "WarmupSucceeded""#), "{report}");
+    ensure!(
+        report.contains(r#""requestCount": 3"#) && report.contains(r#""reason": "WarmupSucceeded""#),
+        "{report}"
+    );
     Ok(())
 }

@@ -20,8 +20,16 @@ const LONG: Duration = Duration::from_secs(150);
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("a report and a deadline survive a restart of the control plane", LONG, restart),
-        alone("a pod is created untouched while the webhook is down, and injected when it is back", LONG, webhook_down),
-        alone("pods that go away before, during and after their warm-up leave nothing behind", LONG, pods_go_away),
+        alone(
+            "a pod is created untouched while the webhook is down, and injected when it is back",
+            LONG,
+            webhook_down,
+        ),
+        alone(
+            "pods that go away before, during and after their warm-up leave nothing behind",
+            LONG,
+            pods_go_away,
+        ),
     ]
 }
 
@@ -37,20 +45,30 @@ async fn restart() -> anyhow::Result<()> {
     containers_ready(&pods, "silent", ready).await?;
 
     let sidecar = Sidecar::of(&client, &reporting).await?;
-    eventually("a first request", SOON, async || Ok((!app.warmup_requests().is_empty()).then_some(()))).await?;
+    eventually("a first request", SOON, async || Ok((!app.warmup_requests().is_empty()).then_some(())))
+        .await?;
     world.kill_control_plane();
     eventually("all requests", SOON, async || Ok((app.warmup_requests().len() == 10).then_some(()))).await?;
     // The deadline of the silent pod passes, and the sidecar tries to report, while nobody is there.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    ensure!(condition(&pods.get("silent").await?).is_none() && condition(&pods.get("reporting").await?).is_none());
+    ensure!(
+        condition(&pods.get("silent").await?).is_none() && condition(&pods.get("reporting").await?).is_none()
+    );
 
     world.start_control_plane().await?;
     let (reported, _) = opened(&pods, "reporting", SOON).await?;
-    ensure!(reported.reason.as_deref() == Some("WarmupSucceeded"), "{reported:?} {}", sidecar.process.output());
+    ensure!(
+        reported.reason.as_deref() == Some("WarmupSucceeded"),
+        "{reported:?} {}",
+        sidecar.process.output()
+    );
     let (timed_out, _) = opened(&pods, "silent", SOON).await?;
     ensure!(timed_out.reason.as_deref() == Some("WarmupTimedOut"));
     let deadline = ready.checked_add(31.seconds())?.as_second();
-    ensure!(timed_out.last_transition_time.map(|time| time.0.as_second()) == Some(deadline), "the same deadline");
+    ensure!(
+        timed_out.last_transition_time.map(|time| time.0.as_second()) == Some(deadline),
+        "the same deadline"
+    );
     let ended = world.terminate_control_plane().await?;
     ensure!(ended.success(), "{ended}");
     Ok(())

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use kube::{Api, Client};
 use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client};
 use libtest_mimic::Trial;
 use proto::report::EndedBy;
 use serde_json::{Value, json};
@@ -28,7 +28,12 @@ pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
     ]
 }
 
-async fn pod(world: &World, namespace_: &str, port: u16, annotations: Value) -> anyhow::Result<(Client, Api<Pod>, Pod)> {
+async fn pod(
+    world: &World,
+    namespace_: &str,
+    port: u16,
+    annotations: Value,
+) -> anyhow::Result<(Client, Api<Pod>, Pod)> {
     let client = world.api.client().await?;
     let pods = namespace(&client, namespace_, json!({})).await?;
     let pod = create(&pods, &annotated("web", port, &annotations)).await?;
@@ -37,7 +42,8 @@ async fn pod(world: &World, namespace_: &str, port: u16, annotations: Value) -> 
 
 async fn warmed(world: Arc<World>) -> anyhow::Result<()> {
     let app = App::answering(200).await?;
-    let settings = json!({"warmup-requests": "12", "warmup-duration": "1200ms", "warmup-endpoint": "/a /b?c=$(X)"});
+    let settings =
+        json!({"warmup-requests": "12", "warmup-duration": "1200ms", "warmup-endpoint": "/a /b?c=$(X)"});
     let (client, pods, pod) = pod(&world, "warmed", app.port(), settings).await?;
     let _sidecar = Sidecar::of(&client, &pod).await?;
     let (condition, record) = opened(&pods, "web", SOON).await?;
@@ -87,13 +93,17 @@ async fn parked(world: Arc<World>) -> anyhow::Result<()> {
 async fn bad_plan(world: Arc<World>) -> anyhow::Result<()> {
     let (client, pods, mut pod) = pod(&world, "bad-plan", 8080, json!({})).await?;
     for container in pod.spec.iter_mut().flat_map(|spec| spec.init_containers.iter_mut().flatten()) {
-        for variable in container.env.iter_mut().flatten().filter(|variable| variable.name == "KUBE_BOOSTER_PLAN") {
+        for variable in
+            container.env.iter_mut().flatten().filter(|variable| variable.name == "KUBE_BOOSTER_PLAN")
+        {
             variable.value = Some(r#"{"version":9}"#.to_owned());
         }
     }
     let mut sidecar = Sidecar::of(&client, &pod).await?;
     let (condition, record) = opened(&pods, "web", SOON).await?;
-    ensure!(condition.reason.as_deref() == Some("WarmupFailed") && record.report.ended_by == EndedBy::BadPlan);
+    ensure!(
+        condition.reason.as_deref() == Some("WarmupFailed") && record.report.ended_by == EndedBy::BadPlan
+    );
     ensure!(sidecar.process.output().contains("version 9"), "{}", sidecar.process.output());
     ensure!(sidecar.process.runs());
     Ok(())
@@ -104,7 +114,8 @@ async fn ends(world: Arc<World>) -> anyhow::Result<()> {
     let settings = json!({"warmup-requests": "100", "warmup-duration": "1m"});
     let (client, _pods, pod) = pod(&world, "ends", app.port(), settings).await?;
     let mut sidecar = Sidecar::of(&client, &pod).await?;
-    eventually("a first request", SOON, async || Ok((!app.warmup_requests().is_empty()).then_some(()))).await?;
+    eventually("a first request", SOON, async || Ok((!app.warmup_requests().is_empty()).then_some(())))
+        .await?;
     let status = sidecar.process.terminate(Duration::from_secs(2)).await?;
     ensure!(status.success(), "{status}");
     Ok(())
