@@ -11,4 +11,3 @@ pub mod script;
 pub mod settings;
 pub mod tally;
 pub mod tried;
-pub mod verdict;

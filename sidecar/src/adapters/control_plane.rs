@@ -1,5 +1,7 @@
 //! The control plane as the sidecar talks to it.
 
+mod verdict;
+
 use std::{fs, time::Duration};
 
 use http::Uri;
@@ -19,12 +21,12 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
+use self::verdict::{Judge, Verdict};
 use crate::{
     ground::{
         backoff::{Backoff, jitter},
         chain::chain,
         settings::Contact,
-        verdict::{Judge, Verdict},
     },
     log::log,
     random,

@@ -99,7 +99,7 @@ async fn held(cluster: Arc<Cluster>) -> anyhow::Result<()> {
     let report = record(&pod).context("a record")?.report;
     ensure!(report.success && report.request_count == 30, "{report:?}");
     let curve = cluster.ask_app("held", "web", "/latency")?;
-    ensure!(curve.contains("30"), "the app saw the warm-up: {curve}");
+    ensure!(curve.contains("below: 30 warm-up, 0 of users"), "the app saw the warm-up: {curve}");
     Ok(())
 }
 

@@ -13,7 +13,7 @@ const MAX_REFUSALS: u32 = 3;
 
 /// What to do after a failed try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// Try again, after the next pause of the backoff.
     Retry,
     /// Try again after this long.
@@ -24,14 +24,14 @@ pub enum Verdict {
 
 /// Judges the tries of one report.
 #[derive(Debug, Default)]
-pub struct Judge {
+pub(super) struct Judge {
     refusals: u32,
 }
 
 impl Judge {
     /// Judges a failed try. A refusal (the report or the pod is not wanted) may come from a control plane in the middle
     /// of its own update: it is tried again, slowly, three times in all.
-    pub fn judge(&mut self, code: tonic::Code, details: &[u8]) -> Verdict {
+    pub(super) fn judge(&mut self, code: tonic::Code, details: &[u8]) -> Verdict {
         use tonic::Code;
         match code {
             Code::InvalidArgument

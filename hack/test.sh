@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR
+# Everything: format and lints, the code's own tests, a real API server, a real node; ends with a line that counts tests.
+set -euo pipefail
+shopt -s inherit_errexit
+
+hack=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$hack/cluster/message.sh"
+cd "${hack%/*}"
+
+main() {
+  local log status=0
+  "$hack/prerequisites.sh" test
+  make --no-print-directory lint
+  "$hack/cluster.sh" binaries >/dev/null
+  # Before the tests, which look for our programs beside themselves.
+  cargo build --workspace --locked
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || status=$?
+  say "tests took ${SECONDS}s, builds included"
+  count "$log"
+  return "$status"
+}
+
+# Adds up the closing lines of all test programs.
+count() {
+  awk '
+    /^test result: / {
+      for (i = 2; i <= NF; i++) {
+        if ($i == "passed;") passed += $(i - 1)
+        if ($i == "failed;") failed += $(i - 1)
+        if ($i == "ignored;") skipped += $(i - 1)
+      }
+    }
+    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$1"
+}
+
+main "$@"

@@ -1,0 +1,75 @@
+//! Documents and manifests say what the code does.
+
+use std::{collections::BTreeMap, fs};
+
+use clap::CommandFactory;
+use control_plane::{ground::annotations, runtime::Options};
+use tests::programs::checkout;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(checkout().join(path)).expect(path)
+}
+
+/// Key and default of each row of the README's table of annotations.
+fn readme_annotations() -> BTreeMap<String, String> {
+    let text = read("README.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix('|'));
+    rows.filter_map(|row| {
+        let (key, rest) = row.split_once("` |")?;
+        let default = rest.rsplit('|').next()?.trim().trim_matches('`');
+        (key.starts_with("warmup") || key.starts_with("sidecar-"))
+            .then(|| (key.to_owned(), default.to_owned()))
+    })
+    .collect()
+}
+
+#[test]
+fn the_readme_lists_every_annotation_with_its_default() {
+    let known: BTreeMap<String, String> = annotations::ALL
+        .iter()
+        .map(|key| (key.name.trim_start_matches("kube-booster.io/").to_owned(), key.default.to_owned()))
+        .collect();
+    assert_eq!(readme_annotations(), known);
+}
+
+#[test]
+fn the_deployment_uses_only_flags_that_the_control_plane_knows() {
+    let command = Options::command();
+    let known: Vec<String> = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_long())
+        .map(|long| format!("--{long}"))
+        .collect();
+    let manifest = read("manifests/base/deployment.yaml");
+    let used = manifest.split_whitespace().filter(|word| word.starts_with("--"));
+    let used: Vec<&str> = used.map(|word| word.split_once('=').map_or(word, |(flag, _)| flag)).collect();
+    assert!(!used.is_empty());
+    for flag in used {
+        assert!(known.iter().any(|name| name == flag), "{flag} is no flag of the control plane");
+    }
+}
+
+#[test]
+fn every_flag_is_in_the_documents() {
+    let documents = read("docs/usage.md");
+    for argument in Options::command().get_arguments() {
+        let Some(long) = argument.get_long().filter(|long| !["help", "version"].contains(long)) else {
+            continue;
+        };
+        assert!(documents.contains(&format!("--{long}")), "docs/usage.md does not explain --{long}");
+    }
+}
+
+#[test]
+fn every_door_of_the_makefile_is_in_its_help_and_in_the_documents() {
+    let makefile = read("Makefile").replace("\\\n", " ");
+    let (readme, usage) = (read("README.md"), read("docs/usage.md"));
+    let doors =
+        makefile.lines().filter_map(|line| line.strip_prefix(".PHONY:")).flat_map(str::split_whitespace);
+    let doors: Vec<&str> = doors.collect();
+    assert!(doors.contains(&"demo") && doors.contains(&"test"));
+    for door in doors {
+        let said = format!("make {door}");
+        assert!(readme.contains(&said) || usage.contains(&said), "{said} is nowhere explained");
+    }
+}
