@@ -10,7 +10,7 @@ cd "${hack%/*}"
 
 main() {
   local log status=0
-  "$hack/prerequisites.sh" test
+  "$hack/prerequisites.sh" images cluster
   make --no-print-directory lint
   "$hack/cluster.sh" binaries >/dev/null
   # Before the tests, which look for our programs beside themselves.

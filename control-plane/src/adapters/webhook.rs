@@ -90,6 +90,9 @@ impl Webhook {
     }
 
     fn note(&self, request: &Request<'_>, decision: &Decision) -> String {
+        if request.is_dry_run {
+            return admission::answer(&request.uid, decision);
+        }
         self.metrics.count_decision(decision);
         if let Decision::Skipped { reason, warnings } = decision {
             info!(namespace = %request.namespace, reason = reason.label(), why = warnings.join("; "), "pod left alone");
@@ -172,6 +175,18 @@ mod tests {
         let warning = "pod is not warmed up: kube-booster.io/warmup-requests: \"none\" is not a whole number; \
                        use a whole number from 1 to 12000";
         assert_eq!(response["warnings"], json!([warning]));
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_is_answered_and_not_counted() {
+        let webhook = webhook();
+        for (dry_run, count) in [(true, 0), (false, 1)] {
+            let body = json!({"request": {"uid": "u1", "dryRun": dry_run, "object": app()}}).to_string();
+            let (_, answer) = post(&webhook, body).await;
+            assert!(String::from_utf8(answer).unwrap().contains("JSONPatch"));
+            let counted = webhook.metrics.encode().matches(r#"injections_total{result="injected""#).count();
+            assert_eq!(counted, count);
+        }
     }
 
     #[tokio::test]

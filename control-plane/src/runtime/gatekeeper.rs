@@ -99,7 +99,7 @@ impl Gatekeeper {
     }
 
     fn nap(&self) -> Duration {
-        if self.applies.len() >= WORKERS {
+        if self.synced.is_some() || self.applies.len() >= WORKERS {
             return LONGEST_NAP;
         }
         let until =

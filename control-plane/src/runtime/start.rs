@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 use tokio_util::task::TaskTracker;
@@ -46,7 +46,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let metrics_router = admin::metrics_router(metrics.clone());
     serve_plain(&tasks, &stop, options.admin.metrics_bind_address, metrics_router).await?;
 
-    let stopping = stop.clone();
+    let mut signals = Signals::listen()?;
     let started = async {
         let client = connect().await?;
         let identity = establish(&options, &client, &metrics).await?;
@@ -61,25 +61,35 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     tokio::select! {
         started = started => started?,
-        _ = terminated() => return Ok(()),
+        () = signals.received() => return Ok(()),
     }
-    terminated().await?;
+    signals.received().await;
     info!("stopping");
     let _not_ready = readiness.wait_for("nothing any more: stopping");
     tokio::time::sleep(LINGER).await;
-    stopping.cancel();
+    stop.cancel();
     tasks.close();
     tasks.wait().await;
     Ok(())
 }
 
-async fn terminated() -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that ask us to end; listened for from the start, so that none is lost.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// A client of an API server that is new enough.

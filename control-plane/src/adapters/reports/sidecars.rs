@@ -43,7 +43,7 @@ impl Sidecars {
     async fn call<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Call) -> Result<T, Status> {
         let (answer, answered) = oneshot::channel();
         self.calls.try_send(make(answer)).map_err(|_| later("too many calls wait"))?;
-        answered.await.map_err(|_| later("the control plane is stopping"))
+        answered.await.map_err(|_| later("the pod is gone, or the control plane is stopping"))
     }
 }
 

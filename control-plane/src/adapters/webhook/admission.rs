@@ -17,6 +17,9 @@ pub(super) struct Request<'a> {
     /// The object to admit.
     #[serde(borrow)]
     pub(super) object: Option<&'a RawValue>,
+    /// Whether nothing comes of it.
+    #[serde(default, rename = "dryRun")]
+    pub(super) is_dry_run: bool,
     /// Namespace of the object.
     #[serde(borrow, default)]
     pub(super) namespace: Cow<'a, str>,
