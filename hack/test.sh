@@ -9,7 +9,7 @@ hack=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "${hack%/*}"
 
 main() {
-  local log status=0
+  local status=0
   "$hack/prerequisites.sh" images cluster
   make --no-print-directory lint
   "$hack/cluster.sh" binaries >/dev/null

@@ -12,7 +12,7 @@ pub use authority::{Authority, AuthorityError};
 pub use bundle::apply as apply_bundle;
 use clap::Args;
 pub use files::{FilesError, read as read_files};
-pub use secret::{SecretError, obtain as obtain_authority};
+pub use secret::{SecretError, obtain as obtain_authority, publish as publish_ca};
 pub use serving::{Served, Serving, ServingError};
 
 /// Flags of the certificates.

@@ -71,8 +71,11 @@ impl Identity {
         self.template.subscribe()
     }
 
-    /// Tells the API server whom to trust.
+    /// Tells people and the API server whom to trust.
     pub(super) async fn register(&self) -> anyhow::Result<()> {
+        certificates::publish_ca(&self.client, &self.namespace, &self.ca)
+            .await
+            .context("cannot write ConfigMap kube-booster-ca")?;
         certificates::apply_bundle(&self.client, &self.ca)
             .await
             .context("cannot write caBundle of MutatingWebhookConfiguration zz-kube-booster")

@@ -43,12 +43,10 @@ impl From<kube::Error> for SecretError {
 /// The CA of the Secret in `namespace`, which is made where there is none.
 pub async fn obtain(client: &Client, namespace: &str) -> Result<Authority, SecretError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let authority = match secrets.get_opt(NAME).await? {
-        Some(secret) => read(&secret)?,
-        None => create(&secrets).await?,
-    };
-    publish(client, namespace, authority.certificate()).await?;
-    Ok(authority)
+    match secrets.get_opt(NAME).await? {
+        Some(secret) => read(&secret),
+        None => create(&secrets).await,
+    }
 }
 
 fn read(secret: &Secret) -> Result<Authority, SecretError> {
@@ -75,7 +73,8 @@ async fn create(secrets: &Api<Secret>) -> Result<Authority, SecretError> {
     }
 }
 
-async fn publish(client: &Client, namespace: &str, certificate: &str) -> Result<(), SecretError> {
+/// Shows `certificate` (PEM) to people, in the `ConfigMap` in `namespace`.
+pub async fn publish(client: &Client, namespace: &str, certificate: &str) -> Result<(), kube::Error> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let data = BTreeMap::from([(CERTIFICATE, certificate)]);
     let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data});
