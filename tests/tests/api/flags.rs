@@ -6,12 +6,23 @@ use anyhow::ensure;
 use axum::{Router, routing::get};
 use libtest_mimic::Trial;
 use serde_json::json;
-use tests::{api_server::free_port, daemon::Daemon, patience::SOON, programs, trials::alone};
+use tests::{
+    api_server::free_port,
+    control_plane::World,
+    daemon::Daemon,
+    patience::SOON,
+    pods::{annotated, create, namespace},
+    programs,
+    reports::{good_report, published_ca, submit},
+    sidecar::{container, pod_token},
+    trials::alone,
+};
 use tokio::net::TcpListener;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("a Kubernetes that is too old is refused before anything is registered", SOON, too_old),
+        alone("certificates that somebody else made are served", 3 * SOON, own_certificates),
         alone("a bad flag is answered with what to write instead", SOON, bad_flag),
     ]
 }
@@ -51,6 +62,29 @@ async fn too_old() -> anyhow::Result<()> {
     );
     let asked = asked.lock().map(|asked| asked.clone()).unwrap_or_default();
     ensure!(asked == ["GET /version"], "{asked:?}");
+    Ok(())
+}
+
+async fn own_certificates() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let certificates = format!("--cert-dir={}", folder.path().display());
+    let mut world = World::without_control_plane(&[&certificates]).await?;
+    let script = programs::checkout().join("hack/generate_certs.sh");
+    let made = Command::new(script).arg(folder.path()).env("KUBECONFIG", world.api.kubeconfig()).output()?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    world.api.kubectl(&["--namespace", "kube-booster-system", "get", "secret", "kube-booster-certs"])?;
+    world.start_control_plane().await?;
+
+    let client = world.api.client().await?;
+    let pods = namespace(&client, "own-certificates", json!({})).await?;
+    let pod = create(&pods, &annotated("web", 8080, &json!({}))).await?;
+    container(&pod)?;
+    let ca = std::fs::read_to_string(folder.path().join("ca.crt"))?;
+    ensure!(published_ca(&client).await? == ca);
+    let token = pod_token(&client, &pod, "kube-booster.io").await?;
+    ensure!(submit(&world, &token, &good_report()).await??.into_inner().recorded);
+    let own = world.api.kubectl(&["--namespace", "kube-booster-system", "get", "secret", "kube-booster-ca"]);
+    ensure!(own.is_err(), "a CA was made although one was given");
     Ok(())
 }
 
