@@ -12,6 +12,8 @@ pub struct Script {
 
 #[derive(Debug)]
 struct Step {
+    /// Number of its first message.
+    first: usize,
     messages: Vec<Message>,
     count: u32,
 }
@@ -40,16 +42,21 @@ impl Script {
             Protocol::Http => Ok(Message::of_warmup(request, &plan.trace_id)?),
             other => Err(Unplayable::Protocol(other)),
         };
+        let mut first = 0;
         let step = |step: &proto::plan::Step| {
-            let messages = step.requests.iter().map(message).collect::<Result<_, _>>()?;
-            Ok(Step { messages, count: step.count })
+            let messages = step.requests.iter().map(message).collect::<Result<Vec<_>, _>>()?;
+            first += messages.len();
+            Ok(Step { first: first - messages.len(), messages, count: step.count })
         };
         Ok(Self { steps: plan.steps.iter().map(step).collect::<Result<_, Unplayable>>()? })
     }
 
-    /// Steps one after the other, the requests of a step round robin.
-    pub fn messages(&self) -> impl Iterator<Item = &Message> {
-        self.steps.iter().flat_map(|step| step.messages.iter().cycle().take(step.count as usize))
+    /// Steps one after the other, the requests of a step round robin; each with its number among the plan's.
+    pub fn messages(&self) -> impl Iterator<Item = (usize, &Message)> {
+        self.steps.iter().flat_map(|step| {
+            let numbered = (step.first..).zip(&step.messages);
+            numbered.cycle().take(step.count as usize)
+        })
     }
 }
 
@@ -79,9 +86,10 @@ mod tests {
     fn steps_follow_one_another_and_each_cycles_through_its_requests() {
         let script = Script::of(&plan(vec![step(&["/a", "/b"], 3), step(&["/c"], 2)])).unwrap();
         let address = "127.0.0.1:80".parse().unwrap();
-        let paths: Vec<_> =
-            script.messages().map(|message| message.to(address, 1).uri().path().to_owned()).collect();
-        assert_eq!(paths, ["/a", "/b", "/a", "/c", "/c"]);
+        let path = |message: &Message| message.to(address, 1).uri().path().to_owned();
+        let sent: Vec<_> =
+            script.messages().map(|(kind, message)| format!("{kind} {}", path(message))).collect();
+        assert_eq!(sent, ["0 /a", "1 /b", "0 /a", "2 /c", "2 /c"]);
     }
 
     #[test]

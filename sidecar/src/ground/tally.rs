@@ -1,6 +1,9 @@
 //! The requests of a warm-up as they complete, and the report that they add up to.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use proto::report::{EndedBy, Quantiles, Report, one_line};
 
@@ -16,6 +19,8 @@ const FEWEST_OF_A_TENTH: usize = 10;
 pub struct Sample {
     /// Its place in the schedule, from 0.
     pub index: u32,
+    /// Which of the plan's requests it was.
+    pub kind: usize,
     /// From the moment it was scheduled.
     pub latency: Duration,
     /// How late the sidecar itself sent it.
@@ -45,20 +50,22 @@ pub struct Frame {
 #[derive(Debug, Default)]
 pub struct Tally {
     samples: Vec<Sample>,
-    has_succeeded: bool,
+    succeeded: BTreeSet<usize>,
 }
 
 impl Tally {
     /// Adds a completed request.
     pub fn record(&mut self, sample: Sample) {
-        self.has_succeeded |= sample.outcome.is_success();
+        if sample.outcome.is_success() {
+            self.succeeded.insert(sample.kind);
+        }
         self.samples.push(sample);
     }
 
-    /// Whether any request has succeeded.
+    /// Whether a request of this kind has succeeded.
     #[must_use]
-    pub fn has_succeeded(&self) -> bool {
-        self.has_succeeded
+    pub fn has_succeeded(&self, kind: usize) -> bool {
+        self.succeeded.contains(&kind)
     }
 
     /// The report of all requests. Without any it is a success only where none needs to succeed.

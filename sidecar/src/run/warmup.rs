@@ -48,7 +48,7 @@ async fn send_all(errand: &Errand, schedule: Schedule, sender: &Sender, tally: &
     let mut free_since = start;
     let mut in_flight = FuturesUnordered::new();
     let mut ended_by = EndedBy::Count;
-    for (index, message) in (0..).zip(errand.script.messages()) {
+    for (index, (kind, message)) in (0..).zip(errand.script.messages()) {
         let due = start + schedule.due(index);
         while let Some(sample) = next_before(due, &pace, &mut in_flight).await {
             tally.record(sample);
@@ -61,8 +61,8 @@ async fn send_all(errand: &Errand, schedule: Schedule, sender: &Sender, tally: &
             tally.record(sample);
             free_since = Instant::now();
         }
-        let departure = Departure { index, due, possible: due.max(free_since) };
-        let limit = schedule.timeout(tally.has_succeeded());
+        let departure = Departure { index, kind, due, possible: due.max(free_since) };
+        let limit = schedule.timeout(tally.has_succeeded(kind));
         in_flight.push(departure.send(message, sender, limit));
     }
     while let Some(sample) = in_flight.next().await {
@@ -87,6 +87,7 @@ async fn next_before(
 /// When a request leaves.
 struct Departure {
     index: u32,
+    kind: usize,
     /// By the schedule: latency runs from here.
     due: Instant,
     /// With a free slot: the sidecar's own lateness runs from here.
@@ -98,6 +99,6 @@ impl Departure {
         let lateness = self.possible.elapsed();
         let request = message.to(sender.address(), random::bits());
         let outcome = sender.send(request, limit).await;
-        Sample { index: self.index, latency: self.due.elapsed(), lateness, outcome }
+        Sample { index: self.index, kind: self.kind, latency: self.due.elapsed(), lateness, outcome }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proto::{
-    plan::{Limits, Plan},
+    plan::{Limits, Plan, Request},
     report::{EndedBy, Report},
 };
 use tokio::time::sleep;
@@ -148,4 +148,15 @@ async fn a_request_is_given_up_after_a_second_once_the_app_has_answered() {
     assert_eq!((report.request_count, report.failed_count), (2, 1));
     assert!(report.message.ends_with("; 1 x timed out"), "{}", report.message);
     assert!(report.elapsed() < Duration::from_secs(3), "{:?}", report.elapsed());
+}
+
+#[tokio::test]
+async fn a_path_that_is_still_cold_gets_its_time_although_another_is_warm() {
+    let reply =
+        |i| if i % 2 == 1 { Reply::After(Duration::from_millis(1_500), 200) } else { Reply::Status(200) };
+    let app = App::start(reply).await;
+    let mut plan = plan(app.port, 4, 400);
+    plan.steps[0].requests = vec![Request::get("/quick"), Request::get("/slow")];
+    let report = carry_out(&plan).await;
+    assert_eq!((report.request_count, report.failed_count), (4, 0), "{}", report.message);
 }

@@ -22,7 +22,7 @@ fn tally(outcomes: &[Outcome]) -> Tally {
     let mut tally = Tally::default();
     for (index, outcome) in (0..).zip(outcomes) {
         let latency = Duration::from_millis(u64::from(index) + 1);
-        tally.record(Sample { index, latency, lateness: latency / 100, outcome: *outcome });
+        tally.record(Sample { index, kind: 0, latency, lateness: latency / 100, outcome: *outcome });
     }
     tally
 }
@@ -109,9 +109,9 @@ proptest! {
         let mut tally = Tally::default();
         for (index, (outcome, micros)) in (0..).zip(&seen) {
             let latency = Duration::from_micros(*micros);
-            tally.record(Sample { index, latency, lateness: Duration::ZERO, outcome: *outcome });
+            tally.record(Sample { index, kind: 0, latency, lateness: Duration::ZERO, outcome: *outcome });
         }
-        let any = tally.has_succeeded();
+        let any = tally.has_succeeded(0);
         let report = tally.report(Frame { success_threshold: threshold, ..frame() });
         prop_assert_eq!(report.request_count as usize, seen.len());
         prop_assert_eq!(report.statuses.values().sum::<u32>(), report.request_count);
@@ -128,6 +128,7 @@ proptest! {
         seen in Just((0..150_u32).collect::<Vec<_>>()).prop_shuffle(),
     ) {
         let sample = |index: u32| Sample {
+            kind: 0,
             index,
             latency: Duration::from_micros(u64::from(index) * 7 % 101),
             lateness: Duration::from_micros(u64::from(index) % 13),
