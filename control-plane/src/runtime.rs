@@ -3,6 +3,7 @@
 mod gatekeeper;
 mod identity;
 mod start;
+mod tasks;
 
 use std::{sync::Arc, time::Duration};
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
+    plan::MAX_REQUESTS,
     report::{EndedBy, Quantiles, Report, one_line},
     v1,
 };
@@ -36,12 +37,18 @@ impl From<&Report> for v1::Result {
     }
 }
 
+/// HTTP knows some 60.
+const MAX_STATUSES: usize = 128;
+
 /// Why a message holds no report.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// A field that every report has is absent.
     #[error("the result lacks {0}")]
     Missing(&'static str),
+    /// More than any warm-up does.
+    #[error("the result counts more than {MAX_REQUESTS} requests or {MAX_STATUSES} statuses")]
+    TooMany,
     /// Numbers that cannot be.
     #[error("the result has {failed} failed of {requests} requests")]
     MoreFailedThanSent {
@@ -55,13 +62,17 @@ pub enum WireError {
 impl TryFrom<v1::Result> for Report {
     type Error = WireError;
 
-    /// Takes a message that a pod sent: derived numbers are derived again, the message is made to fit.
+    /// Takes a message that a pod sent, within the bounds of what a plan can ask for: derived numbers are derived again, the message is made to fit.
     fn try_from(result: v1::Result) -> Result<Self, WireError> {
         if result.failed_count > result.request_count {
             return Err(WireError::MoreFailedThanSent {
                 failed: result.failed_count,
                 requests: result.request_count,
             });
+        }
+        let most = [result.request_count, result.planned_count, result.connections_used].into_iter().max();
+        if most > Some(MAX_REQUESTS) || result.status_counts.len() > MAX_STATUSES {
+            return Err(WireError::TooMany);
         }
         Ok(Self {
             success: result.success,
@@ -137,16 +148,21 @@ fn from_duration(duration: prost_types::Duration) -> Option<Duration> {
 
 /// Years 1970 to 9999, which the annotation can hold.
 fn time(timestamp: Option<prost_types::Timestamp>) -> Option<SystemTime> {
-    timestamp.filter(|timestamp| (0..253_402_300_800).contains(&timestamp.seconds))?.try_into().ok()
+    let is_sound = |timestamp: &prost_types::Timestamp| {
+        (0..253_402_300_800).contains(&timestamp.seconds) && (0..1_000_000_000).contains(&timestamp.nanos)
+    };
+    timestamp.filter(is_sound)?.try_into().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use proptest::prelude::*;
     use prost::Message;
 
     use super::*;
+    use crate::report::{Reason, Record};
 
     fn report() -> Report {
         let at = UNIX_EPOCH + Duration::from_millis(1_790_000_000_123);
@@ -180,9 +196,20 @@ mod tests {
 
     #[test]
     fn a_time_that_no_annotation_can_hold_is_refused() {
-        let far = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
-        let forged = v1::Result { start_time: far, ..v1::Result::from(&report()) };
-        assert_eq!(Report::try_from(forged), Err(WireError::Missing("start_time")));
+        for (seconds, nanos) in [(i64::MAX, 0), (-1, 0), (0, -1), (253_402_300_799, i32::MAX)] {
+            let far = Some(prost_types::Timestamp { seconds, nanos });
+            let forged = v1::Result { start_time: far, ..v1::Result::from(&report()) };
+            assert_eq!(Report::try_from(forged), Err(WireError::Missing("start_time")));
+        }
+    }
+
+    #[test]
+    fn more_than_any_warm_up_does_is_refused() {
+        let forged = v1::Result { request_count: u32::MAX, ..v1::Result::from(&report()) };
+        assert_eq!(Report::try_from(forged), Err(WireError::TooMany));
+        let status_counts = (0..1_000).map(|status| v1::StatusCount { status, count: 1 }).collect();
+        let forged = v1::Result { status_counts, ..v1::Result::from(&report()) };
+        assert_eq!(Report::try_from(forged), Err(WireError::TooMany));
     }
 
     #[test]
@@ -190,5 +217,37 @@ mod tests {
         let long = v1::Result { message: "\nä".repeat(400), ..v1::Result::from(&report()) };
         let read = Report::try_from(long).unwrap();
         assert!(read.message.len() <= crate::report::MAX_MESSAGE && !read.message.contains('\n'));
+    }
+
+    proptest! {
+        /// Whatever a pod sends is refused, or is a report that an annotation can hold.
+        #[test]
+        fn no_message_panics(
+            times in proptest::array::uniform4(proptest::num::i64::ANY),
+            nanos in proptest::array::uniform4(proptest::num::i32::ANY),
+            counts in proptest::array::uniform3(0..20_000_u32),
+            statuses in proptest::collection::vec(0..70_000_u32, 0..20),
+            message in "\\PC{0,400}",
+        ) {
+            let timestamp = |i: usize| Some(prost_types::Timestamp { seconds: times[i], nanos: nanos[i] });
+            let length = |i: usize| Some(prost_types::Duration { seconds: times[i], nanos: nanos[i] });
+            let forged = v1::Result {
+                request_count: counts[0],
+                failed_count: counts[1],
+                planned_count: counts[2],
+                start_time: timestamp(0),
+                end_time: timestamp(1),
+                latency_p50: length(2),
+                latency_p99: length(3),
+                app_wait: length(2),
+                status_counts: statuses.iter().map(|&status| v1::StatusCount { status, count: 1 }).collect(),
+                message,
+                ..v1::Result::default()
+            };
+            if let Ok(report) = Report::try_from(forged) {
+                let annotation = Record::new("u1", Reason::WarmupFailed, report).to_annotation();
+                prop_assert!(annotation.len() <= crate::report::MAX_ANNOTATION);
+            }
+        }
     }
 }

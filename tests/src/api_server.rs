@@ -128,7 +128,7 @@ fn start_api_server(folder: &Path, etcd_url: &str, port: u16) -> anyhow::Result<
         // An advertised address may not be loopback; this one is for documentation and nobody dials it.
         .args([
             "--bind-address=127.0.0.1",
-            "--advertise-address=192.0.2.1",
+            "--advertise-address=203.0.113.1",
             "--endpoint-reconciler-type=none",
         ])
         .arg(format!("--tls-cert-file={}", file("server.crt")))

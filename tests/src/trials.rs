@@ -5,23 +5,8 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use libtest_mimic::{Failed, Trial};
 
-/// A test on `shared`, which must end `within` this time.
+/// A test on `shared`, which must end `within` this time; ignored where there is nothing to share.
 pub fn trial<S, F>(
-    name: &str,
-    within: Duration,
-    shared: &Arc<S>,
-    test: impl FnOnce(Arc<S>) -> F + Send + 'static,
-) -> Trial
-where
-    S: Send + Sync + 'static,
-    F: Future<Output = anyhow::Result<()>>,
-{
-    let shared = Arc::clone(shared);
-    Trial::test(name, move || run(within, test(shared)))
-}
-
-/// A test on what may not be there: ignored then.
-pub fn trial_where<S, F>(
     name: &str,
     within: Duration,
     shared: Option<&Arc<S>>,
@@ -31,10 +16,10 @@ where
     S: Send + Sync + 'static,
     F: Future<Output = anyhow::Result<()>>,
 {
-    match shared {
-        Some(shared) => trial(name, within, shared, test),
-        None => Trial::test(name, || Ok(())).with_ignored_flag(true),
-    }
+    let Some(shared) = shared.map(Arc::clone) else {
+        return Trial::test(name, || Ok(())).with_ignored_flag(true);
+    };
+    Trial::test(name, move || run(within, test(shared)))
 }
 
 /// A test that starts what it needs by itself.

@@ -1,16 +1,20 @@
 //! Events on the pods, for `kubectl describe`.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use proto::names;
-use tokio::sync::mpsc;
-use tracing::debug;
+use tokio::{sync::mpsc, time::timeout};
+use tracing::{debug, warn};
 
 use crate::ground::observed::PodRef;
 
+/// For one Event.
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Notes that wait to be sent; more are dropped, for an Event is never worth a delay.
 const QUEUE: usize = 1_024;
 
@@ -34,8 +38,9 @@ pub struct Notes(mpsc::Sender<Note>);
 impl Notes {
     /// Sends `note` when there is room; never waits.
     pub fn send(&self, note: Note) {
-        if self.0.try_send(note).is_err() {
-            debug!("an Event was dropped, because too many wait");
+        if let Err(error) = self.0.try_send(note) {
+            let note = error.into_inner();
+            warn!(pod = %note.pod, reason = note.reason, "an Event was dropped, because too many wait");
         }
     }
 }
@@ -54,8 +59,10 @@ pub fn recorder(client: Client) -> (Notes, impl Future<Output = ()>) {
                 action: "Warmup".to_owned(),
                 secondary: None,
             };
-            if let Err(error) = recorder.publish(&event, &reference(&note.pod)).await {
-                debug!(pod = %note.pod, %error, "cannot record an Event");
+            match timeout(TIMEOUT, recorder.publish(&event, &reference(&note.pod))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(pod = %note.pod, %error, "cannot record an Event"),
+                Err(_) => debug!(pod = %note.pod, "cannot record an Event: no answer"),
             }
         }
     };

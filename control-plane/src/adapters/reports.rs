@@ -4,6 +4,8 @@ mod access;
 mod people;
 mod sidecars;
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use clap::Args;
 use kube::Client;
@@ -30,8 +32,8 @@ pub struct ReportArgs {
     #[arg(long, default_value_t = 9090, value_name = "PORT")]
     pub report_port: u16,
     /// Where sidecars find the report server; without it, the ClusterIP of Service kube-booster-reports
-    #[arg(long, value_name = "HOST:PORT")]
-    pub report_address: Option<String>,
+    #[arg(long, value_name = "IP:PORT")]
+    pub report_address: Option<SocketAddr>,
 }
 
 /// What a sidecar says, with where to answer.

@@ -18,6 +18,8 @@ pub struct Opening {
     pub record: Record,
     /// The condition's `lastTransitionTime`.
     pub transition: Timestamp,
+    /// Whether the record goes into the pod's annotation; without it the condition alone may still be taken.
+    pub keeps_record: bool,
     /// Only this version of the pod may be changed: a fail-open must not overwrite a result that it has not seen.
     pub resource_version: Option<Box<str>>,
 }
@@ -28,7 +30,7 @@ impl Opening {
     pub fn by_report(pod: PodRef, report: Report, now: Timestamp) -> Self {
         let reason = if report.success { Reason::WarmupSucceeded } else { Reason::WarmupFailed };
         let record = Record::new(&*pod.uid, reason, report);
-        Self { pod, record, transition: now, resource_version: None }
+        Self { pod, record, transition: now, keeps_record: true, resource_version: None }
     }
 
     /// Opens because no report came until `deadline`.
@@ -42,6 +44,7 @@ impl Opening {
             pod: observed.pod.clone(),
             record: Record::new(&*observed.pod.uid, Reason::WarmupTimedOut, report),
             transition: deadline,
+            keeps_record: true,
             resource_version: Some(observed.resource_version.clone()),
         }
     }
@@ -53,8 +56,15 @@ impl Opening {
             pod: observed.pod.clone(),
             record,
             transition: now,
+            keeps_record: true,
             resource_version: Some(observed.resource_version.clone()),
         }
+    }
+
+    /// Whether a sidecar reported, so that it holds whatever else changes in the pod.
+    #[must_use]
+    pub fn is_by_report(&self) -> bool {
+        self.resource_version.is_none()
     }
 
     /// The body of the apply to `pods/status`. A pod that was made again has another UID and refuses it.
@@ -64,8 +74,10 @@ impl Opening {
             "name": &*self.pod.name,
             "namespace": &*self.pod.namespace,
             "uid": &*self.pod.uid,
-            "annotations": {names::REPORT_ANNOTATION: self.record.to_annotation()},
         });
+        if self.keeps_record {
+            metadata["annotations"] = json!({names::REPORT_ANNOTATION: self.record.to_annotation()});
+        }
         if let Some(version) = &self.resource_version {
             metadata["resourceVersion"] = Value::String(version.to_string());
         }

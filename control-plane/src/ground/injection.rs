@@ -14,6 +14,9 @@ use super::{
     resources, target,
 };
 
+/// A container whose environment has a string above 128 KiB cannot be started by Linux.
+const MAX_PLAN: usize = 64 << 10;
+
 /// What every injected container is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SidecarTemplate {
@@ -67,6 +70,8 @@ pub enum Skip {
     HostNetwork,
     /// A container or volume of the author's bears the name of ours.
     NameTaken,
+    /// More paths or probe headers than an environment variable holds.
+    PlanTooLong,
 }
 
 impl Skip {
@@ -82,6 +87,7 @@ impl Skip {
             Self::Windows => "windows",
             Self::HostNetwork => "host_network",
             Self::NameTaken => "name_taken",
+            Self::PlanTooLong => "plan_too_long",
         }
     }
 }
@@ -118,6 +124,10 @@ fn settle(pod: &Pod<'_>, admission_uid: &str) -> Result<Wanted, Decision> {
     let target =
         target::find(pod, &settings).map_err(|error| skipped(Skip::NoTarget, vec![error.to_string()]))?;
     let plan = plan::make(&settings, target, &plan::trace_id(admission_uid));
+    if plan.to_env_value().len() > MAX_PLAN {
+        let why = "its paths and probe headers are longer than 64 KiB together; name fewer";
+        return Err(skipped(Skip::PlanTooLong, vec![why.to_owned()]));
+    }
     Ok(Wanted { plan, resources: settings.resources })
 }
 
@@ -168,7 +178,8 @@ fn is_of_job(pod: &Pod<'_>) -> bool {
 fn is_name_taken(pod: &Pod<'_>) -> bool {
     let has_container = patch::has_sidecar(pod);
     let has_volume = patch::has_volume(pod);
-    pod.spec.containers.iter().any(|container| &*container.name == names::SIDECAR_CONTAINER)
+    pod.all_containers()
+        .any(|container| &*container.name == names::SIDECAR_CONTAINER && !patch::is_sidecar(container))
         || has_volume && !has_container
 }
 

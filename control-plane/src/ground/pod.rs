@@ -143,6 +143,9 @@ pub struct Container<'a> {
     /// `resources`
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
+    /// `env`
+    #[serde(borrow)]
+    pub env: Option<Vec<Named<'a>>>,
 }
 
 /// One of a container's `ports`

@@ -106,10 +106,12 @@ fn guaranteed(wishes: &ResourceSettings) -> SidecarResources {
         limit.clone().or_else(|| request.clone()).unwrap_or_else(|| quantity(default))
     };
     let cpu = pick(&wishes.cpu_limit, &wishes.cpu_request, "25m");
-    let memory = pick(&wishes.memory_limit, &wishes.memory_request, "16Mi");
+    // Below its floor, the container runtime starts nothing, and a sidecar that does not start holds the app.
+    let memory = pick(&wishes.memory_limit, &wishes.memory_request, "16Mi").max(quantity("8Mi"));
     let differs = |wish: &Option<Quantity>, taken: &Quantity| wish.as_ref().is_some_and(|wish| wish != taken);
     let warning = (differs(&wishes.cpu_request, &cpu) || differs(&wishes.memory_request, &memory)).then(|| {
-        "kube-booster.io/sidecar-*: the limits were taken as requests too, because the pod's QoS class is Guaranteed"
+        "kube-booster.io/sidecar-*: requests were set to the limits (memory at least 8Mi), because the pod's QoS class \
+         is Guaranteed"
             .to_owned()
     });
     let amounts = json!({"cpu": text(&cpu), "memory": text(&memory)});
@@ -207,6 +209,10 @@ mod tests {
         assert!(of_sidecar(QosClass::BestEffort, &wishes).warning.is_some());
         assert_eq!(of_sidecar(QosClass::Guaranteed, &wishes).json["limits"]["cpu"], "5m");
         assert_eq!(of_sidecar(QosClass::Guaranteed, &wishes).warning, None);
+        let tiny = ResourceSettings { memory_request: Some(quantity("2Mi")), ..Default::default() };
+        let raised = of_sidecar(QosClass::Guaranteed, &tiny);
+        assert_eq!(raised.json["limits"]["memory"], "8Mi", "less would not start");
+        assert!(raised.warning.is_some());
         let both = ResourceSettings { cpu_limit: Some(quantity("10m")), ..wishes };
         assert!(of_sidecar(QosClass::Guaranteed, &both).warning.is_some());
     }

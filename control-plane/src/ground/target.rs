@@ -1,10 +1,13 @@
 //! Where the warm-up requests of a pod go.
 
+use std::str::FromStr;
+
+use http::{HeaderName, HeaderValue};
 use proto::plan;
 
 use super::{
     annotations::{Endpoint, EndpointPath, PortSetting, Settings},
-    pod::{Container, HttpGet, Pod, PortReference, Probe},
+    pod::{Container, HttpGet, Pod, Probe},
 };
 
 /// Says which container is the app, where a pod has several (set by meshes and by people).
@@ -91,7 +94,8 @@ fn own_port(app: &Container<'_>) -> Option<u16> {
         Some([port]) => Some(port.container_port),
         _ => None,
     };
-    let probed = app.readiness_probe.as_ref().and_then(|probe| probe.port(app));
+    let probed =
+        app.readiness_probe.as_ref().filter(|probe| !is_rewritten(probe)).and_then(|probe| probe.port(app));
     probed.or_else(|| app.port_named("http")).or_else(only)
 }
 
@@ -99,12 +103,18 @@ fn paths(endpoint: &Endpoint, owner: &Container<'_>) -> Result<Vec<String>, Targ
     match endpoint {
         Endpoint::Paths(paths) => Ok(paths.iter().map(ToString::to_string).collect()),
         Endpoint::Auto => {
-            let probe = owner.readiness_probe.as_ref().and_then(|probe| probe.http_get.as_ref());
+            let probe = owner.readiness_probe.as_ref().filter(|probe| !is_rewritten(probe));
+            let probe = probe.and_then(|probe| probe.http_get.as_ref());
             let probe = probe.ok_or_else(|| TargetError::NoProbePath((*owner.name).to_owned()))?;
             let path = probe_path(probe).parse::<EndpointPath>().map_err(|_| TargetError::BadProbePath)?;
             Ok(vec![path.to_string()])
         }
     }
+}
+
+/// Istio points probes at its agent before we see the pod; port and path are then not the app's.
+fn is_rewritten(probe: &Probe<'_>) -> bool {
+    probe.http_get.as_ref().is_some_and(|http| probe_path(http).starts_with("/app-health/"))
 }
 
 fn probe_path<'p>(probe: &'p HttpGet<'_>) -> &'p str {
@@ -118,11 +128,23 @@ fn wait(owner: &Container<'_>, port: u16) -> plan::Probe {
     asked.unwrap_or(plan::Probe::TcpSocket { port })
 }
 
+/// The kubelet is more lenient with paths and headers than an HTTP client should be.
+fn is_sendable(http: &HttpGet<'_>) -> bool {
+    let headers = http.http_headers.as_deref().unwrap_or_default();
+    probe_path(http).parse::<EndpointPath>().is_ok()
+        && headers.iter().all(|header| {
+            HeaderName::from_str(&header.name).is_ok() && HeaderValue::from_str(&header.value).is_ok()
+        })
+}
+
 fn question(probe: &Probe<'_>, owner: &Container<'_>) -> Option<plan::Probe> {
     let port = probe.port(owner)?;
     if let Some(http) = &probe.http_get {
         let is_https = http.scheme.as_deref().is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         let headers = http.http_headers.as_deref().unwrap_or_default();
+        if !is_sendable(http) {
+            return Some(plan::Probe::TcpSocket { port });
+        }
         return Some(plan::Probe::HttpGet {
             port,
             path: probe_path(http).to_owned(),
@@ -140,11 +162,7 @@ fn question(probe: &Probe<'_>, owner: &Container<'_>) -> Option<plan::Probe> {
         let service = grpc.service.as_deref().unwrap_or_default().to_owned();
         return Some(plan::Probe::Grpc { port, service });
     }
-    matches!(
-        probe.tcp_socket,
-        Some(super::pod::TcpSocket { port: PortReference::Number(_) | PortReference::Name(_) })
-    )
-    .then_some(plan::Probe::TcpSocket { port })
+    probe.tcp_socket.as_ref().map(|_| plan::Probe::TcpSocket { port })
 }
 
 #[cfg(test)]
@@ -228,6 +246,26 @@ mod tests {
         assert_eq!(wait(exec, "{}"), plan::Probe::TcpSocket { port: 2 });
         let grpc = r#"[{"name":"app","readinessProbe":{"grpc":{"port":4,"service":"shop"}}}]"#;
         assert_eq!(wait(grpc, "{}"), plan::Probe::Grpc { port: 4, service: "shop".to_owned() });
+    }
+
+    #[test]
+    fn a_probe_that_istio_points_at_its_agent_is_asked_and_not_warmed() {
+        let meshed = r#"[{"name":"app","ports":[{"containerPort":5}],
+            "readinessProbe":{"httpGet":{"port":15020,"path":"/app-health/app/readyz"}}}]"#;
+        let target = target(meshed, "{}").unwrap();
+        assert_eq!(target.port, 5);
+        assert!(matches!(target.wait, plan::Probe::HttpGet { port: 15020, .. }));
+    }
+
+    #[test]
+    fn a_probe_that_only_the_kubelet_would_send_becomes_a_connection() {
+        for probe in [
+            r#"{"port":3,"path":"/health check"}"#,
+            r#"{"port":3,"httpHeaders":[{"name":"X","value":"ä\n"}]}"#,
+        ] {
+            let containers = format!(r#"[{{"name":"app","readinessProbe":{{"httpGet":{probe}}}}}]"#);
+            assert_eq!(target(&containers, "{}").unwrap().wait, plan::Probe::TcpSocket { port: 3 });
+        }
     }
 
     #[test]

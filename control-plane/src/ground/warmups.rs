@@ -20,6 +20,8 @@ use super::{
 /// Wait after a first refused apply; doubles with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// Refusals in a row after which the condition is applied without the record.
+const MAX_REFUSALS: u32 = 2;
 /// After a conflict: by then the watch has brought the version that conflicted.
 const AFTER_CONFLICT: Duration = Duration::from_millis(250);
 
@@ -27,6 +29,8 @@ const AFTER_CONFLICT: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Warmups {
     grace: Duration,
+    /// No gate opens by its deadline before this: sidecars that could not report while nobody was there come first.
+    fail_open_from: Timestamp,
     entries: HashMap<Box<str>, Entry>,
     /// When entries want attention; each at most once.
     due: BTreeSet<(Timestamp, Box<str>)>,
@@ -38,21 +42,34 @@ struct Entry {
     observed: Observed,
     stage: Stage,
     due: Option<Timestamp>,
-    is_active: bool,
+    active: Option<Active>,
     generation: u64,
+}
+
+/// A warm-up that has begun, as it is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Active {
+    /// The pod's namespace
+    pub namespace: Box<str>,
+    /// The pod's node, as far as it was known when the warm-up began
+    pub node: Option<Box<str>>,
 }
 
 #[derive(Debug)]
 enum Stage {
     Waiting,
-    Opening {
-        opening: Box<Opening>,
-        attempts: u32,
-    },
+    Opening(Attempt),
     /// With the version that our own apply made, so that older news is known as such.
-    Open {
-        version: Option<u128>,
-    },
+    Open(Option<u128>),
+}
+
+/// An opening that the API server has not taken yet.
+#[derive(Debug)]
+struct Attempt {
+    opening: Box<Opening>,
+    is_under_way: bool,
+    failures: u32,
+    refusals: u32,
 }
 
 /// What became of a report.
@@ -69,10 +86,10 @@ pub enum Recorded {
 }
 
 /// What a sidecar that begins is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
     /// Go on; it is the first time that this pod says so.
-    First,
+    First(Active),
     /// Go on.
     Again,
     /// The gate is open.
@@ -93,7 +110,9 @@ pub enum Outcome {
     Gone,
     /// The pod has changed since the opening was decided.
     Conflict,
-    /// Refused or unanswered, for now.
+    /// Not taken, and most likely never as it is.
+    Refused,
+    /// Unanswered, or not taken for now.
     Failed,
 }
 
@@ -102,55 +121,44 @@ pub enum Outcome {
 pub struct Opened {
     /// What was applied.
     pub opening: Opening,
-    /// The pod as it was known.
-    pub observed: Observed,
-    /// Whether the warm-up had begun.
-    pub was_active: bool,
+    /// The warm-up that this ended, where it had begun.
+    pub ended: Option<Active>,
 }
 
 impl Warmups {
-    /// An empty index; without a report a gate opens `grace` after the plan's time.
+    /// An empty index; without a report a gate opens `grace` after the plan's time, and not before `fail_open_from`.
     #[must_use]
-    pub fn new(grace: Duration) -> Self {
-        Self { grace, entries: HashMap::new(), due: BTreeSet::new(), generation: 0 }
+    pub fn new(grace: Duration, fail_open_from: Timestamp) -> Self {
+        Self { grace, fail_open_from, entries: HashMap::new(), due: BTreeSet::new(), generation: 0 }
     }
 
-    /// Takes news of a pod. Returns the entry that this ended, where its gate went away while it was active.
-    pub fn apply(&mut self, observed: Observed, now: Timestamp) -> Option<Observed> {
+    /// Takes news of a pod. Returns the active warm-up that this ended.
+    pub fn apply(&mut self, observed: Observed, now: Timestamp) -> Option<Active> {
         let uid = observed.pod.uid.clone();
         if observed.gate == Gate::Absent {
             return self.delete(&uid);
         }
-        let generation = self.generation;
-        let entry = self.entries.entry(uid.clone()).or_insert_with(|| Entry {
-            observed: observed.clone(),
-            stage: Stage::Waiting,
-            due: None,
-            is_active: false,
-            generation,
-        });
-        entry.generation = generation;
+        let entry = self.entries.entry(uid.clone()).or_insert_with(|| Entry::new(observed.clone()));
+        entry.generation = self.generation;
         if entry.knows_better(&observed) {
             return None;
         }
         entry.observed = observed;
         match (&entry.stage, &entry.observed.gate) {
-            (Stage::Opening { .. }, _) => {}
-            (_, Gate::Open) => entry.stage = Stage::Open { version: None },
+            // How the apply ends decides.
+            (Stage::Opening(_), _) => return None,
+            (_, Gate::Open) => entry.stage = Stage::Open(None),
             _ => entry.stage = Stage::Waiting,
         }
-        if !matches!(entry.stage, Stage::Opening { .. }) {
-            let due = entry.wants_attention(self.grace, now);
-            self.schedule(&uid, due);
-        }
-        None
+        let ended = entry.active.take_if(|_| entry.observed.gate == Gate::Open);
+        self.await_attention(&uid, now);
+        ended
     }
 
-    /// Forgets a pod. Returns it where its warm-up was active.
-    pub fn delete(&mut self, uid: &str) -> Option<Observed> {
+    /// Forgets a pod. Returns its warm-up where that was active.
+    pub fn delete(&mut self, uid: &str) -> Option<Active> {
         self.schedule(uid, None);
-        let entry = self.entries.remove(uid)?;
-        entry.is_active.then_some(entry.observed)
+        self.entries.remove(uid)?.active
     }
 
     /// A list of all pods begins.
@@ -158,8 +166,8 @@ impl Warmups {
         self.generation += 1;
     }
 
-    /// The list is complete: what it did not name is gone. Returns the active ones among these.
-    pub fn reset_done(&mut self) -> Vec<Observed> {
+    /// The list is complete: what it did not name is gone. Returns the active warm-ups among these.
+    pub fn reset_done(&mut self) -> Vec<Active> {
         let gone = self.entries.iter().filter(|(_, entry)| entry.generation != self.generation);
         let gone: Vec<Box<str>> = gone.map(|(uid, _)| uid.clone()).collect();
         gone.iter().filter_map(|uid| self.delete(uid)).collect()
@@ -169,25 +177,37 @@ impl Warmups {
     pub fn begin(&mut self, pod: &PodRef) -> Begun {
         match self.entries.get_mut(&pod.uid) {
             None => Begun::Unknown,
-            Some(Entry { stage: Stage::Open { .. }, .. }) => Begun::Park,
-            Some(entry) if entry.is_active => Begun::Again,
-            Some(entry) => {
-                entry.is_active = true;
-                Begun::First
+            Some(Entry { stage: Stage::Open(_), .. }) => Begun::Park,
+            Some(Entry { active: Some(_), .. }) => Begun::Again,
+            Some(Entry { observed, active, .. }) => {
+                let (namespace, node) = (observed.pod.namespace.clone(), observed.node.clone());
+                Begun::First(active.insert(Active { namespace, node }).clone())
             }
+        }
+    }
+
+    /// What a sidecar that still waits for its app is told.
+    #[must_use]
+    pub fn still_waits(&self, pod: &PodRef) -> Begun {
+        match self.entries.get(&pod.uid) {
+            None => Begun::Unknown,
+            Some(Entry { stage: Stage::Open(_), .. }) => Begun::Park,
+            Some(_) => Begun::Again,
         }
     }
 
     /// Takes a report; the first one of a pod opens its gate.
     pub fn record(&mut self, pod: &PodRef, report: Report, now: Timestamp) -> Recorded {
         let Some(entry) = self.entries.get_mut(&pod.uid) else { return Recorded::Unknown };
-        match entry.stage {
-            Stage::Open { .. } => Recorded::AlreadyOpen,
-            Stage::Opening { .. } => Recorded::Opening,
-            Stage::Waiting => {
+        match &entry.stage {
+            Stage::Open(_) => Recorded::AlreadyOpen,
+            Stage::Opening(attempt) if attempt.is_under_way || attempt.opening.is_by_report() => {
+                Recorded::Opening
+            }
+            // A fail-open that the API server has not taken yet gives way to what really happened.
+            Stage::Opening(_) | Stage::Waiting => {
                 // The name comes from the watch: a token names a pod, and this is the pod with its UID.
-                let opening = Opening::by_report(entry.observed.pod.clone(), report, now);
-                entry.stage = Stage::Opening { opening: Box::new(opening), attempts: 0 };
+                entry.stage = Stage::opening(Opening::by_report(entry.observed.pod.clone(), report, now));
                 self.schedule(&pod.uid, Some(now));
                 Recorded::Accepted
             }
@@ -196,16 +216,13 @@ impl Warmups {
 
     /// The next opening that is to be applied at `now`; the caller says later how it ended.
     pub fn next(&mut self, now: Timestamp) -> Option<Opening> {
-        let (_, uid) = self.due.first().filter(|(at, _)| *at <= now)?.clone();
-        self.schedule(&uid, None);
-        let entry = self.entries.get_mut(&uid)?;
-        if matches!(entry.stage, Stage::Waiting) {
-            let opening = entry.opening_by_itself(self.grace, now)?;
-            entry.stage = Stage::Opening { opening: Box::new(opening), attempts: 0 };
-        }
-        match &entry.stage {
-            Stage::Opening { opening, .. } => Some((**opening).clone()),
-            _ => None,
+        loop {
+            let (_, uid) = self.due.first().filter(|(at, _)| *at <= now)?.clone();
+            self.schedule(&uid, None);
+            let opening = self.entries.get_mut(&uid).and_then(|entry| entry.begin_opening(self.grace, now));
+            if opening.is_some() {
+                return opening;
+            }
         }
     }
 
@@ -215,53 +232,63 @@ impl Warmups {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Takes how the apply of an opening ended.
-    pub fn settle(&mut self, uid: &str, outcome: &Outcome, now: Timestamp) -> Option<Opened> {
-        match outcome {
-            Outcome::Applied { resource_version } => {
-                let version = resource_version.as_deref().and_then(number);
-                return self.entries.get_mut(uid)?.opened(version);
-            }
-            Outcome::Gone => drop(self.delete(uid)),
-            Outcome::Conflict => self.decide_again(uid, now),
-            Outcome::Failed => self.try_again(uid, now),
-        }
-        None
+    /// Takes that the apply of an opening was taken by the API server, as `resource_version` of the pod.
+    pub fn applied(&mut self, uid: &str, resource_version: Option<&str>, now: Timestamp) -> Option<Opened> {
+        let opened = self.entries.get_mut(uid)?.opened(resource_version.and_then(number));
+        self.await_attention(uid, now);
+        opened
     }
 
-    /// The node of a pod, as far as both are known.
-    #[must_use]
-    pub fn node(&self, uid: &str) -> Option<&str> {
-        self.entries.get(uid)?.observed.node.as_deref()
+    /// Takes that the apply of an opening was not taken. Returns the active warm-up that this ended.
+    pub fn not_applied(&mut self, uid: &str, outcome: &Outcome, now: Timestamp) -> Option<Active> {
+        match outcome {
+            Outcome::Gone => return self.delete(uid),
+            Outcome::Conflict => return self.decide_again(uid, now),
+            Outcome::Refused | Outcome::Failed => self.try_again(uid, *outcome == Outcome::Refused, now),
+            Outcome::Applied { .. } => {}
+        }
+        None
     }
 
     /// Pods whose gate is closed.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.entries.values().filter(|entry| !matches!(entry.stage, Stage::Open { .. })).count()
+        self.entries.values().filter(|entry| !matches!(entry.stage, Stage::Open(_))).count()
     }
 
-    fn decide_again(&mut self, uid: &str, now: Timestamp) {
-        let Some(entry) = self.entries.get_mut(uid) else { return };
-        match (&entry.stage, &entry.observed.gate) {
+    fn decide_again(&mut self, uid: &str, now: Timestamp) -> Option<Active> {
+        let soon = now.checked_add(AFTER_CONFLICT).ok();
+        let entry = self.entries.get_mut(uid)?;
+        match &mut entry.stage {
             // A report holds whatever else has changed in the pod.
-            (Stage::Opening { opening, .. }, Gate::Closed(_)) if opening.resource_version.is_none() => {}
-            (_, Gate::Closed(_) | Gate::Absent) => entry.stage = Stage::Waiting,
-            (_, Gate::Open) => {
-                entry.stage = Stage::Open { version: None };
-                return;
+            Stage::Opening(attempt) if attempt.opening.is_by_report() => {
+                attempt.is_under_way = false;
+                self.schedule(uid, soon);
+                None
+            }
+            stage if entry.observed.gate == Gate::Open => {
+                *stage = Stage::Open(None);
+                entry.active.take()
+            }
+            stage => {
+                *stage = Stage::Waiting;
+                let due = entry.wants_attention(self.grace, self.fail_open_from, now);
+                self.schedule(uid, due.max(soon.filter(|_| due.is_some())));
+                None
             }
         }
-        self.schedule(uid, now.checked_add(AFTER_CONFLICT).ok());
     }
 
-    fn try_again(&mut self, uid: &str, now: Timestamp) {
-        let Some(Entry { stage: Stage::Opening { attempts, .. }, .. }) = self.entries.get_mut(uid) else {
-            return;
-        };
-        let wait = FIRST_BACKOFF.saturating_mul(1 << (*attempts).min(10)).min(LONGEST_BACKOFF);
-        *attempts += 1;
+    fn try_again(&mut self, uid: &str, is_refused: bool, now: Timestamp) {
+        let Some(Entry { stage: Stage::Opening(attempt), .. }) = self.entries.get_mut(uid) else { return };
+        let wait = attempt.failed(is_refused);
         self.schedule(uid, now.checked_add(wait).ok());
+    }
+
+    fn await_attention(&mut self, uid: &str, now: Timestamp) {
+        let entry = self.entries.get(uid);
+        let due = entry.and_then(|entry| entry.wants_attention(self.grace, self.fail_open_from, now));
+        self.schedule(uid, due);
     }
 
     fn schedule(&mut self, uid: &str, due: Option<Timestamp>) {
@@ -276,19 +303,41 @@ impl Warmups {
 }
 
 impl Entry {
+    fn new(observed: Observed) -> Self {
+        Self { observed, stage: Stage::Waiting, due: None, active: None, generation: 0 }
+    }
+
     /// Whether `news` is older than the opening that we made ourselves.
     fn knows_better(&self, news: &Observed) -> bool {
-        let Stage::Open { version: Some(ours) } = self.stage else { return false };
+        let Stage::Open(Some(ours)) = self.stage else { return false };
         matches!(news.gate, Gate::Closed(_))
             && number(&news.resource_version).is_none_or(|theirs| theirs < ours)
     }
 
-    fn wants_attention(&self, grace: Duration, now: Timestamp) -> Option<Timestamp> {
-        match &self.observed.gate {
-            Gate::Closed(Some(_)) => Some(now),
-            Gate::Closed(None) => readiness::deadline(&self.observed, grace),
-            Gate::Open | Gate::Absent => None,
+    /// When a pod that waits wants to be looked at.
+    fn wants_attention(
+        &self,
+        grace: Duration,
+        fail_open_from: Timestamp,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        match (&self.stage, &self.observed.gate) {
+            (Stage::Waiting, Gate::Closed(Some(_))) => Some(now),
+            (Stage::Waiting, Gate::Closed(None)) => {
+                readiness::deadline(&self.observed, grace).map(|deadline| deadline.max(fail_open_from))
+            }
+            _ => None,
         }
+    }
+
+    /// The opening that is due, marked as under way.
+    fn begin_opening(&mut self, grace: Duration, now: Timestamp) -> Option<Opening> {
+        if matches!(self.stage, Stage::Waiting) {
+            self.stage = Stage::opening(self.opening_by_itself(grace, now)?);
+        }
+        let Stage::Opening(attempt) = &mut self.stage else { return None };
+        attempt.is_under_way = true;
+        Some((*attempt.opening).clone())
     }
 
     fn opening_by_itself(&self, grace: Duration, now: Timestamp) -> Option<Opening> {
@@ -302,14 +351,33 @@ impl Entry {
     }
 
     fn opened(&mut self, version: Option<u128>) -> Option<Opened> {
-        match std::mem::replace(&mut self.stage, Stage::Open { version }) {
-            Stage::Opening { opening, .. } => Some(Opened {
-                opening: *opening,
-                observed: self.observed.clone(),
-                was_active: std::mem::take(&mut self.is_active),
-            }),
-            _ => None,
+        let before = std::mem::replace(&mut self.stage, Stage::Open(version));
+        // Somebody may have closed it again before we heard that it was open.
+        if matches!(self.observed.gate, Gate::Closed(_)) && number(&self.observed.resource_version) > version
+        {
+            self.stage = Stage::Waiting;
         }
+        let Stage::Opening(Attempt { opening, .. }) = before else { return None };
+        Some(Opened { opening: *opening, ended: self.active.take() })
+    }
+}
+
+impl Stage {
+    fn opening(opening: Opening) -> Self {
+        Self::Opening(Attempt { opening: Box::new(opening), is_under_way: false, failures: 0, refusals: 0 })
+    }
+}
+
+impl Attempt {
+    /// Notes a failure and gives the pause before the next try.
+    fn failed(&mut self, is_refused: bool) -> Duration {
+        self.is_under_way = false;
+        self.refusals = if is_refused { self.refusals + 1 } else { 0 };
+        // A full set of annotations, or a policy against ours, must not keep the gate closed.
+        self.opening.keeps_record &= self.refusals < MAX_REFUSALS;
+        let pause = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(LONGEST_BACKOFF);
+        self.failures += 1;
+        pause
     }
 }
 

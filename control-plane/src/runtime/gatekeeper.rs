@@ -8,7 +8,8 @@ use kube::Client;
 use proto::report::{Reason, Report};
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinSet,
+    task::{self, JoinError, JoinSet},
+    time::timeout,
 };
 use tracing::{info, warn};
 
@@ -24,8 +25,8 @@ use crate::{
     },
     ground::{
         condition::Opening,
-        observed::{Observed, PodRef},
-        warmups::{Begun, Opened, Outcome, Recorded, Warmups},
+        observed::PodRef,
+        warmups::{Active, Begun, Opened, Outcome, Recorded, Warmups},
     },
 };
 
@@ -42,15 +43,29 @@ pub(super) struct GatekeeperArgs {
     pub(super) report_grace_period: Duration,
 }
 
+/// Time for sidecars whose report found nobody: their longest pause between two tries, and the report itself.
+const AFTER_START: Duration = Duration::from_secs(15);
+/// For the applies under way when the control plane stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
 pub(super) struct Gatekeeper {
     warmups: Warmups,
     client: Client,
     metrics: Metrics,
     notes: Notes,
-    /// Who waits for a pod's opening, and what they hear when it is applied.
-    waiting: HashMap<Box<str>, Vec<(oneshot::Sender<Settled>, Settled)>>,
-    applies: JoinSet<(Box<str>, Outcome)>,
+    /// Who waits for a pod's opening.
+    waiting: HashMap<Box<str>, Vec<Reporter>>,
+    applies: JoinSet<Outcome>,
+    /// Which pod an apply is about.
+    under_way: HashMap<task::Id, Box<str>>,
     synced: Option<Pending>,
+}
+
+/// A sidecar that waits for the answer to its report.
+struct Reporter {
+    answer: oneshot::Sender<Settled>,
+    /// What it hears when the opening is applied.
+    when_applied: Settled,
 }
 
 impl Gatekeeper {
@@ -62,13 +77,15 @@ impl Gatekeeper {
         notes: Notes,
         synced: Pending,
     ) -> Self {
+        let now = Timestamp::now();
         Self {
-            warmups: Warmups::new(args.report_grace_period),
+            warmups: Warmups::new(args.report_grace_period, now.checked_add(AFTER_START).unwrap_or(now)),
             client,
             metrics,
             notes,
             waiting: HashMap::new(),
             applies: JoinSet::new(),
+            under_way: HashMap::new(),
             synced: Some(synced),
         }
     }
@@ -86,15 +103,18 @@ impl Gatekeeper {
             tokio::select! {
                 Some(news) = news.recv() => self.hear(news),
                 Some(call) = calls.recv() => self.answer(call),
-                Some(Ok((uid, outcome))) = self.applies.join_next() => self.settle(&uid, &outcome),
+                Some(ended) = self.applies.join_next_with_id() => self.settle(ended),
                 () = tokio::time::sleep(nap) => {}
                 () = stop.cancelled() => break,
             }
         }
-        while let Some(applied) = self.applies.join_next().await {
-            if let Ok((uid, outcome)) = applied {
-                self.settle(&uid, &outcome);
+        let drain = async {
+            while let Some(ended) = self.applies.join_next_with_id().await {
+                self.settle(ended);
             }
+        };
+        if timeout(DRAIN, drain).await.is_err() {
+            warn!("stopped while gates were being opened; the next control plane opens them");
         }
     }
 
@@ -108,59 +128,60 @@ impl Gatekeeper {
     }
 
     fn start_applies(&mut self) {
-        // Before the first list is complete, a pod may look overdue whose report is being sent again.
+        // Before the first list is complete, nothing is known of what waits.
         while self.synced.is_none() && self.applies.len() < WORKERS {
             let Some(opening) = self.warmups.next(Timestamp::now()) else { return };
-            let client = self.client.clone();
-            self.applies.spawn(async move {
-                let outcome = conditions::apply(&client, &opening).await;
-                (opening.pod.uid, outcome)
-            });
+            let (client, uid) = (self.client.clone(), opening.pod.uid.clone());
+            let apply = self.applies.spawn(async move { conditions::apply(&client, &opening).await });
+            self.under_way.insert(apply.id(), uid);
         }
     }
 
     fn hear(&mut self, news: News) {
+        let now = Timestamp::now();
         match news {
             News::ListBegins => self.warmups.reset(),
             News::ListEnds => {
-                for pod in self.warmups.reset_done() {
-                    self.forget(&pod);
+                for ended in self.warmups.reset_done() {
+                    self.count_end(Some(&ended));
                 }
                 if self.synced.take().is_some() {
                     info!(waiting = self.warmups.waiting(), "all pods are known");
                 }
             }
             News::Applied(observed) => {
-                if let Some(ended) = self.warmups.apply(*observed, Timestamp::now()) {
-                    self.forget(&ended);
-                }
+                let ended = self.warmups.apply(*observed, now);
+                self.count_end(ended.as_ref());
             }
             News::Deleted(uid) => {
-                if let Some(ended) = self.warmups.delete(&uid) {
-                    self.forget(&ended);
-                }
+                let ended = self.warmups.delete(&uid);
+                self.count_end(ended.as_ref());
                 self.waiting.remove(&uid);
             }
         }
     }
 
-    /// An active warm-up ended without a result.
-    fn forget(&mut self, observed: &Observed) {
-        self.metrics.warmup_ended(&observed.pod.namespace, observed.node.as_deref());
-        self.waiting.remove(&observed.pod.uid);
+    fn count_end(&self, ended: Option<&Active>) {
+        if let Some(Active { namespace, node }) = ended {
+            self.metrics.warmup_ended(namespace, node.as_deref());
+        }
     }
 
     fn answer(&mut self, call: Call) {
         match call {
             Call::Begin { pod, waiting_for: Some(what), answer } => {
-                let text = format!("the app has not answered yet: {what}");
-                self.notes.send(Note { pod, reason: "WarmupStarted", text, is_warning: true });
-                let _ = answer.send(Begun::Again);
+                let begun = self.warmups.still_waits(&pod);
+                if begun == Begun::Again {
+                    self.notes.send(Note { pod, reason: "WarmupWaiting", text: what, is_warning: true });
+                }
+                let _ = answer.send(begun);
             }
             Call::Begin { pod, waiting_for: None, answer } => {
                 let begun = self.warmups.begin(&pod);
-                if begun == Begun::First {
-                    self.note_start(pod);
+                if let Begun::First(active) = &begun {
+                    self.metrics.warmup_began(&active.namespace, active.node.as_deref());
+                    let text = "the app answers; the warm-up requests start".to_owned();
+                    self.notes.send(Note { pod, reason: "WarmupStarted", text, is_warning: false });
                 }
                 let _ = answer.send(begun);
             }
@@ -168,22 +189,17 @@ impl Gatekeeper {
         }
     }
 
-    fn note_start(&self, pod: PodRef) {
-        let node = self.warmups.node(&pod.uid);
-        self.metrics.warmup_began(&pod.namespace, node);
-        let text = "the app answers; the warm-up requests start".to_owned();
-        self.notes.send(Note { pod, reason: "WarmupStarted", text, is_warning: false });
-    }
-
     fn record(&mut self, pod: &PodRef, report: Report, answer: oneshot::Sender<Settled>) {
         let recorded = self.warmups.record(pod, report, Timestamp::now());
-        let waits = match recorded {
+        let when_applied = match recorded {
             Recorded::Accepted => Some(Settled::Recorded),
             Recorded::Opening => Some(Settled::NotRecorded),
             Recorded::AlreadyOpen | Recorded::Unknown => None,
         };
-        if let Some(when_applied) = waits {
-            self.waiting.entry(pod.uid.clone()).or_default().push((answer, when_applied));
+        if let Some(when_applied) = when_applied {
+            let reporters = self.waiting.entry(pod.uid.clone()).or_default();
+            reporters.retain(|reporter| !reporter.answer.is_closed());
+            reporters.push(Reporter { answer, when_applied });
             return;
         }
         let settled =
@@ -191,24 +207,36 @@ impl Gatekeeper {
         let _ = answer.send(settled);
     }
 
-    fn settle(&mut self, uid: &str, outcome: &Outcome) {
-        let opened = self.warmups.settle(uid, outcome, Timestamp::now());
-        let waiting = self.waiting.remove(uid).unwrap_or_default();
-        for (answer, settled) in waiting {
-            let settled = if opened.is_some() { settled } else { Settled::Later(Recorded::Opening) };
-            let _ = answer.send(settled);
+    fn settle(&mut self, ended: Result<(task::Id, Outcome), JoinError>) {
+        let (id, outcome) = ended.unwrap_or_else(|error| {
+            warn!(%error, "an apply broke off");
+            (error.id(), Outcome::Failed)
+        });
+        let Some(uid) = self.under_way.remove(&id) else { return };
+        let now = Timestamp::now();
+        let opened = match &outcome {
+            Outcome::Applied { resource_version } => {
+                self.warmups.applied(&uid, resource_version.as_deref(), now)
+            }
+            other => {
+                let ended = self.warmups.not_applied(&uid, other, now);
+                self.count_end(ended.as_ref());
+                None
+            }
+        };
+        for reporter in self.waiting.remove(&uid).unwrap_or_default() {
+            let later = Settled::Later(Recorded::Opening);
+            let _ = reporter.answer.send(if opened.is_some() { reporter.when_applied } else { later });
         }
         if let Some(opened) = opened {
             self.tell(&opened);
         }
     }
 
-    fn tell(&self, Opened { opening, observed, was_active }: &Opened) {
+    fn tell(&self, Opened { opening, ended }: &Opened) {
         let (pod, reason) = (&opening.pod, opening.record.reason);
         self.metrics.gate_opened(&pod.namespace, reason, &opening.record.report);
-        if *was_active {
-            self.metrics.warmup_ended(&pod.namespace, observed.node.as_deref());
-        }
+        self.count_end(ended.as_ref());
         let message = opening.message();
         if reason == Reason::WarmupSucceeded {
             info!(pod = %pod, uid = %pod.uid, %reason, message, "gate opened");

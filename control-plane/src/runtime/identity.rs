@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
 use super::Stop;
@@ -19,6 +19,9 @@ use crate::{
 
 /// How often files, expiry and the API server's trust are looked at.
 const INTERVAL: Duration = Duration::from_mins(1);
+
+/// For one call of the API server.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where certificates come from.
 enum Source {
@@ -73,12 +76,17 @@ impl Identity {
 
     /// Tells people and the API server whom to trust.
     pub(super) async fn register(&self) -> anyhow::Result<()> {
-        certificates::publish_ca(&self.client, &self.namespace, &self.ca)
-            .await
-            .context("cannot write ConfigMap kube-booster-ca")?;
-        certificates::apply_bundle(&self.client, &self.ca)
-            .await
-            .context("cannot write caBundle of MutatingWebhookConfiguration zz-kube-booster")
+        let bundle = timeout(TIMEOUT, certificates::apply_bundle(&self.client, &self.ca)).await;
+        bundle
+            .context("the API server does not answer")
+            .and_then(|applied| Ok(applied?))
+            .context("cannot write caBundle of MutatingWebhookConfiguration zz-kube-booster")?;
+        // For people only: nothing of ours waits for it.
+        let published = certificates::publish_ca(&self.client, &self.namespace, &self.ca);
+        if !matches!(timeout(TIMEOUT, published).await, Ok(Ok(()))) {
+            warn!("cannot write ConfigMap kube-booster-ca, which shows people the CA");
+        }
+        Ok(())
     }
 
     /// Renews what is due and registers again, until `stop`.

@@ -1,6 +1,10 @@
 //! From options to running servers, and back down.
 
-use std::{net::Ipv6Addr, time::Duration};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -10,14 +14,14 @@ use tokio::{
     net::{TcpListener, ToSocketAddrs},
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
+    time::timeout,
 };
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::{Options, Stop, gatekeeper::Gatekeeper, identity::Identity};
+use super::{Options, gatekeeper::Gatekeeper, identity::Identity, tasks::Tasks};
 use crate::{
     adapters::{
-        admin::{self, Readiness},
+        admin::{self, Pending, Readiness},
         certificates, events,
         metrics::Metrics,
         pods, reports, server,
@@ -30,6 +34,8 @@ use crate::{
 const QUEUE: usize = 1_024;
 /// Before another try when the API server does not answer at the start.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// For one such try.
+const PER_TRY: Duration = Duration::from_secs(15);
 /// Endpoints take a moment to forget us: until then we go on serving.
 const LINGER: Duration = Duration::from_secs(3);
 const REPORT_SERVICE: &str = "kube-booster-reports";
@@ -38,38 +44,44 @@ const FLOOR: (u32, u32) = (1, 30);
 
 /// Runs the control plane until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let readiness = Readiness::default();
-    let (certificate, pods) = (readiness.wait_for("certificate"), readiness.wait_for("pods"));
-    let (metrics, stop, tasks) = (Metrics::default(), Stop::new(), TaskTracker::new());
+    let (readiness, metrics, mut tasks) = (Readiness::default(), Metrics::default(), Tasks::new());
+    let pending = (readiness.wait_for("certificate"), readiness.wait_for("pods"));
     let health = admin::health_router(readiness.clone());
-    serve_plain(&tasks, &stop, options.admin.health_probe_bind_address, health).await?;
+    serve_plain(&mut tasks, options.admin.health_probe_bind_address, health).await?;
     let metrics_router = admin::metrics_router(metrics.clone());
-    serve_plain(&tasks, &stop, options.admin.metrics_bind_address, metrics_router).await?;
+    serve_plain(&mut tasks, options.admin.metrics_bind_address, metrics_router).await?;
 
     let mut signals = Signals::listen()?;
-    let started = async {
-        let client = connect().await?;
-        let identity = establish(&options, &client, &metrics).await?;
-        serve_webhook(&options, &tasks, &stop, &identity, &metrics).await?;
-        let calls = serve_reports(&options, &tasks, &stop, &identity, &client).await?;
-        start_gatekeeper(&options, &tasks, &stop, (client, metrics.clone(), pods), calls);
-        patiently(|| identity.register()).await;
-        tasks.spawn(identity.keep(stop.clone()));
-        drop(certificate);
-        info!("serving");
-        anyhow::Ok(())
-    };
     tokio::select! {
-        started = started => started?,
+        started = start(&options, &mut tasks, &metrics, pending) => started?,
         () = signals.received() => return Ok(()),
     }
-    signals.received().await;
-    info!("stopping");
+    tokio::select! {
+        () = signals.received() => info!("stopping"),
+        error = tasks.failed() => return Err(error),
+    }
     let _not_ready = readiness.wait_for("nothing any more: stopping");
     tokio::time::sleep(LINGER).await;
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+    tasks.end().await;
+    Ok(())
+}
+
+/// Starts everything that needs an API server.
+async fn start(
+    options: &Options,
+    tasks: &mut Tasks,
+    metrics: &Metrics,
+    (certificate, pods): (Pending, Pending),
+) -> anyhow::Result<()> {
+    let client = connect().await?;
+    let identity = establish(options, &client, metrics).await?;
+    serve_webhook(options, tasks, &identity, metrics).await?;
+    let calls = serve_reports(options, tasks, &identity, &client).await?;
+    start_gatekeeper(options, tasks, (client, metrics.clone(), pods), calls);
+    patiently(|| identity.register()).await;
+    tasks.spawn("certificates", identity.keep(tasks.stop()));
+    drop(certificate);
+    info!("serving");
     Ok(())
 }
 
@@ -117,7 +129,7 @@ async fn establish(options: &Options, client: &Client, metrics: &Metrics) -> any
     let template = SidecarTemplate {
         image: options.webhook.sidecar_image.clone(),
         report_address: match &options.reports.report_address {
-            Some(address) => address.clone(),
+            Some(address) => address.to_string(),
             None => patiently(|| service_address(client, &options.namespace)).await,
         },
         report_server_name: certificates::report_server_name(&options.namespace),
@@ -151,7 +163,8 @@ async fn service_address(client: &Client, namespace: &str) -> anyhow::Result<Str
 /// Tries until it works: what is missing at the start is there in a moment, and a restart would not make it faster.
 async fn patiently<T, F: Future<Output = anyhow::Result<T>>>(mut attempt: impl FnMut() -> F) -> T {
     loop {
-        match attempt().await {
+        let attempted = timeout(PER_TRY, attempt()).await.context("the API server does not answer");
+        match attempted.and_then(|attempted| attempted) {
             Ok(value) => return value,
             Err(error) => warn!(error = format!("{error:#}"), "not ready yet; trying again"),
         }
@@ -171,64 +184,59 @@ async fn bind_all(port: u16) -> anyhow::Result<TcpListener> {
     }
 }
 
-async fn serve_plain(
-    tasks: &TaskTracker,
-    stop: &Stop,
-    address: std::net::SocketAddr,
-    router: Router,
-) -> anyhow::Result<()> {
+async fn serve_plain(tasks: &mut Tasks, address: SocketAddr, router: Router) -> anyhow::Result<()> {
     let listener =
         if address.ip().is_unspecified() { bind_all(address.port()).await? } else { bind(address).await? };
-    let stop = stop.clone();
-    tasks.spawn(
-        async move { axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await },
-    );
+    let stop = tasks.stop();
+    tasks.spawn("admin server", async move {
+        let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = server.await {
+            warn!(%error, "the admin server ended");
+        }
+    });
     Ok(())
 }
 
 async fn serve_webhook(
     options: &Options,
-    tasks: &TaskTracker,
-    stop: &Stop,
+    tasks: &mut Tasks,
     identity: &Identity,
     metrics: &Metrics,
 ) -> anyhow::Result<()> {
     let listener = bind_all(options.webhook.webhook_port).await?;
-    let tls = server::tls(std::sync::Arc::new(identity.served()), &[b"h2", b"http/1.1"]);
+    let tls = server::tls(Arc::new(identity.served()), &[b"h2", b"http/1.1"]);
     let router = webhook::router(Webhook { template: identity.template(), metrics: metrics.clone() });
-    tasks.spawn(server::serve(listener, tls, router, stop.clone()));
+    tasks.spawn("webhook server", server::serve(listener, tls, router, tasks.stop()));
     Ok(())
 }
 
 async fn serve_reports(
     options: &Options,
-    tasks: &TaskTracker,
-    stop: &Stop,
+    tasks: &mut Tasks,
     identity: &Identity,
     client: &Client,
 ) -> anyhow::Result<mpsc::Receiver<reports::Call>> {
     let (calls, received) = mpsc::channel(QUEUE);
     let listener = bind_all(options.reports.report_port).await?;
-    let tls = server::tls(std::sync::Arc::new(identity.served()), &[b"h2"]);
+    let tls = server::tls(Arc::new(identity.served()), &[b"h2"]);
     let router = reports::router(client.clone(), calls).await?;
-    tasks.spawn(server::serve(listener, tls, router, stop.clone()));
+    tasks.spawn("report server", server::serve(listener, tls, router, tasks.stop()));
     Ok(received)
 }
 
 fn start_gatekeeper(
     options: &Options,
-    tasks: &TaskTracker,
-    stop: &Stop,
-    (client, metrics, synced): (Client, Metrics, admin::Pending),
+    tasks: &mut Tasks,
+    (client, metrics, synced): (Client, Metrics, Pending),
     calls: mpsc::Receiver<reports::Call>,
 ) {
     let (notes, recorder) = events::recorder(client.clone());
     let (news, heard) = mpsc::channel(QUEUE);
     let gatekeeper = Gatekeeper::new(&options.gatekeeper, client.clone(), metrics, notes, synced);
-    // These two end with what they feed on: the watch with the gatekeeper, the recorder with the last note.
-    tokio::spawn(pods::watch(client, news));
-    tokio::spawn(recorder);
-    tasks.spawn(gatekeeper.run(heard, calls, stop.clone()));
+    tasks.spawn_until_stop("watch of pods", pods::watch(client, news));
+    // Ends with the last note, after the gatekeeper.
+    tasks.spawn("recorder of Events", recorder);
+    tasks.spawn("gatekeeper", gatekeeper.run(heard, calls, tasks.stop()));
 }
 
 #[cfg(test)]

@@ -646,9 +646,9 @@ pub struct ListReportsResponse {
 #[repr(i32)]
 pub enum State {
     Unspecified = 0,
-    /// The gate is closed: the pod is being warmed, or waits for its app.
+    /// There is no report yet: the pod is being warmed or waits for its app, or its gate was opened by hand.
     Pending = 1,
-    /// The gate is open.
+    /// There is a report, and the gate was opened with it.
     Complete = 2,
 }
 impl State {

@@ -48,7 +48,8 @@ impl Schedule {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// How long a request may take: 10 s until one like it `has_succeeded`, for each path is cold by itself; then the time between two requests, 1 s to 10 s.
+    /// How long a request may take: 10 s until one like it `has_succeeded`, for each path is cold by itself;
+    /// then the time between two requests, 1 s to 10 s.
     #[must_use]
     pub fn timeout(&self, has_succeeded: bool) -> Duration {
         if has_succeeded {

@@ -92,10 +92,17 @@ impl Tally {
         for sample in &self.samples {
             *report.statuses.entry(sample.outcome.status()).or_default() += 1;
         }
-        report.success = report.success_rate() >= frame.success_threshold;
+        report.success = is_success(&report, frame.success_threshold);
         report.message = one_line(&(report.summary() + &causes::clauses(&self.samples, frame.ended_by)));
         report
     }
+}
+
+/// Of all planned requests: those that time did not suffice for have warmed nothing.
+fn is_success(report: &Report, threshold: f64) -> bool {
+    let planned = report.planned_count.max(report.request_count);
+    let succeeded = report.request_count - report.failed_count;
+    f64::from(succeeded) >= threshold * f64::from(planned) && (planned > 0 || threshold <= 0.0)
 }
 
 fn latencies(samples: &[Sample]) -> Option<Quantiles> {

@@ -110,7 +110,7 @@ async fn it_ends_while_it_is_parked() {
 }
 
 #[tokio::test]
-async fn a_signal_before_its_first_line_is_not_lost() {
+async fn a_signal_right_after_its_first_line_ends_it() {
     let control_plane = ControlPlane::start().await;
     let setting = Setting::new(&plan(1, 2, 20), &control_plane);
     for _ in 0..5 {

@@ -17,7 +17,7 @@ use tests::{
     trials::trial,
 };
 
-pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
+pub(crate) fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
     vec![
         trial(
             "an annotated pod is stored with gate, label, sidecar and volume",

@@ -92,7 +92,8 @@ async fn bad_flag() -> anyhow::Result<()> {
     for (flag, advice) in [
         ("--report-grace-period=30", "use one such as 30s or 1m30s"),
         ("--metrics-bind-address=8080", "use an address such as :8080"),
-        ("--webhook-port=99999", "99999"),
+        ("--webhook-port=99999", "99999 is not in 0..=65535"),
+        ("--report-address=reports.example.com:9090", "invalid socket address"),
     ] {
         let output = Command::new(programs::own("kube-booster-control-plane")?).arg(flag).output()?;
         let text = String::from_utf8(output.stderr)?;

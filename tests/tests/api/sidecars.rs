@@ -17,7 +17,7 @@ use tests::{
     trials::trial,
 };
 
-pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
+pub(crate) fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
     vec![
         trial("a pod is warmed, reported and opened", SOON, world, warmed),
         trial("an app that fails its warm-up goes into service all the same", SOON, world, failing),

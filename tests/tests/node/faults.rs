@@ -13,7 +13,7 @@ use tests::{
     patience::{SOON, eventually},
     pods::{condition, create, delete, opened},
     sidecar::container,
-    trials::trial_where,
+    trials::trial,
 };
 
 use crate::{
@@ -25,16 +25,11 @@ const LONG: Duration = Duration::from_secs(150);
 
 pub(crate) fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
     vec![
-        trial_where(
-            "a control plane that dies during a warm-up loses nothing",
-            LONG,
-            cluster,
-            control_plane_dies,
-        ),
-        trial_where("a sidecar that dies during its warm-up starts over", LONG, cluster, sidecar_dies),
-        trial_where("a sidecar that dies after its report parks again", LONG, cluster, sidecar_dies_later),
-        trial_where("a sidecar that never reports does not hold its pod", LONG, cluster, sidecar_hangs),
-        trial_where(
+        trial("a control plane that dies during a warm-up loses nothing", LONG, cluster, control_plane_dies),
+        trial("a sidecar that dies during its warm-up starts over", LONG, cluster, sidecar_dies),
+        trial("a sidecar that dies after its report parks again", LONG, cluster, sidecar_dies_later),
+        trial("a sidecar that never reports does not hold its pod", LONG, cluster, sidecar_hangs),
+        trial(
             "without a webhook pods are created untouched, and injected once it is back",
             LONG,
             cluster,

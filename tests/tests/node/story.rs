@@ -17,7 +17,7 @@ use tests::{
     patience::{SOON, eventually},
     pods::{annotated, create, opened, record},
     sidecar::container,
-    trials::trial_where,
+    trials::trial,
 };
 
 use crate::IMAGE;
@@ -26,10 +26,10 @@ const LONG: Duration = Duration::from_secs(150);
 
 pub(crate) fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
     vec![
-        trial_where("a pod is ready, and in its Service, only after its warm-up", LONG, cluster, held),
-        trial_where("the pod of a job is left alone and completes", LONG, cluster, job),
-        trial_where("twenty pods at once are all warmed", LONG, cluster, twenty),
-        trial_where("a pod that is deleted during its warm-up is gone at once", LONG, cluster, deleted),
+        trial("a pod is ready, and in its Service, only after its warm-up", LONG, cluster, held),
+        trial("the pod of a job is left alone and completes", LONG, cluster, job),
+        trial("twenty pods at once are all warmed", LONG, cluster, twenty),
+        trial("a pod that is deleted during its warm-up is gone at once", LONG, cluster, deleted),
     ]
 }
 

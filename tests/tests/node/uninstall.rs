@@ -9,7 +9,7 @@ use tests::{
     cluster::{Cluster, shop},
     patience::{SOON, eventually},
     pods::{condition, create},
-    trials::trial_where,
+    trials::trial,
 };
 
 use crate::{
@@ -20,12 +20,7 @@ use crate::{
 const LONG: Duration = Duration::from_secs(150);
 
 pub(crate) fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
-    vec![trial_where(
-        "make undeploy releases every held pod and leaves nothing of ours",
-        LONG,
-        cluster,
-        undeploy,
-    )]
+    vec![trial("make undeploy releases every held pod and leaves nothing of ours", LONG, cluster, undeploy)]
 }
 
 async fn undeploy(cluster: Arc<Cluster>) -> anyhow::Result<()> {

@@ -7,6 +7,9 @@ use std::{
 
 use super::serving::{Serving, ServingError};
 
+/// An environment string has 128 KiB at most.
+const MAX_CA: usize = 32 << 10;
+
 /// Why files cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
@@ -17,6 +20,12 @@ pub enum FilesError {
         path: PathBuf,
         /// Why
         source: io::Error,
+    },
+    /// The sidecars get it in an environment variable, and Linux bounds these.
+    #[error("ca.crt of {} is longer than {MAX_CA} bytes; keep only the CA of tls.crt in it", folder.display())]
+    LongCa {
+        /// The folder
+        folder: PathBuf,
     },
     /// The files are there and cannot be served.
     #[error("cannot serve with tls.crt and tls.key of {}", folder.display())]
@@ -33,7 +42,11 @@ pub async fn read(folder: &Path) -> Result<(Serving, String), FilesError> {
     let [chain, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(|name| folder.join(name));
     let serving = Serving::from_pem(&contents(chain).await?, &contents(key).await?)
         .map_err(|source| FilesError::Unusable { folder: folder.to_owned(), source })?;
-    Ok((serving, String::from_utf8_lossy(&contents(ca).await?).into_owned()))
+    let ca = contents(ca).await?;
+    if ca.len() > MAX_CA {
+        return Err(FilesError::LongCa { folder: folder.to_owned() });
+    }
+    Ok((serving, String::from_utf8_lossy(&ca).into_owned()))
 }
 
 async fn contents(path: PathBuf) -> Result<Vec<u8>, FilesError> {
@@ -59,5 +72,7 @@ mod tests {
         assert!(matches!(read(folder.path()).await, Err(FilesError::Unusable { .. })));
         std::fs::write(folder.path().join("tls.key"), one.key()).unwrap();
         assert_eq!(read(folder.path()).await.unwrap().1, one.certificate());
+        std::fs::write(folder.path().join("ca.crt"), one.certificate().repeat(100)).unwrap();
+        assert!(matches!(read(folder.path()).await, Err(FilesError::LongCa { .. })));
     }
 }

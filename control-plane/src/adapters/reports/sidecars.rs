@@ -65,7 +65,7 @@ impl WarmupService for Sidecars {
         let directive = match begun {
             Begun::Park => Directive::Park,
             // A watch that is behind must not keep the sidecar from its work.
-            Begun::First | Begun::Again | Begun::Unknown => Directive::Proceed,
+            Begun::First(_) | Begun::Again | Begun::Unknown => Directive::Proceed,
         };
         Ok(Response::new(BeginWarmupResponse { directive: directive.into() }))
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::container;
-use crate::ground::pod::{Pod, Texts};
+use crate::ground::pod::{Container, Pod, Texts};
 
 /// One `add` operation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,7 +48,14 @@ pub fn operations(pod: &Pod<'_>, sidecar: Value) -> Vec<Operation> {
 }
 
 pub(super) fn has_sidecar(pod: &Pod<'_>) -> bool {
-    pod.init_containers().iter().any(|container| &*container.name == names::SIDECAR_CONTAINER)
+    pod.init_containers().iter().any(is_sidecar)
+}
+
+/// Our container bears a plan; one that only bears our name is the author's.
+pub(super) fn is_sidecar(container: &Container<'_>) -> bool {
+    let env = container.env.as_deref().unwrap_or_default();
+    &*container.name == names::SIDECAR_CONTAINER
+        && env.iter().any(|variable| &*variable.name == names::PLAN_ENV)
 }
 
 pub(super) fn has_volume(pod: &Pod<'_>) -> bool {

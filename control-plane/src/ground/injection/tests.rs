@@ -83,7 +83,13 @@ fn kinds_of_pods_that_nobody_waits_for_are_left_alone() {
         skipped_because(&with("/spec/volumes", json!([{"name": "kube-booster-warmup"}]))),
         Skip::NameTaken
     );
+    let namesake = json!([{"name": "kube-booster-warmup", "image": "theirs"}]);
+    assert_eq!(skipped_because(&with("/spec/initContainers", namesake)), Skip::NameTaken);
     assert_eq!(skipped_because(&with("/spec/containers", json!([]))), Skip::NoTarget);
+    let paths = format!("/{}", "a".repeat(2_000)).to_owned() + " ";
+    let long =
+        json!({"kube-booster.io/warmup": "enabled", "kube-booster.io/warmup-endpoint": paths.repeat(40)});
+    assert_eq!(skipped_because(&with("/metadata/annotations", long)), Skip::PlanTooLong);
     injected(&with("/metadata/ownerReferences", owner("Job", "example.com/v1")));
     injected(&with("/metadata/ownerReferences", owner("ReplicaSet", "apps/v1")));
 }

@@ -35,13 +35,13 @@ fn report(success: bool) -> Report {
 }
 
 fn warmups_with(observed: Observed) -> Warmups {
-    let mut warmups = Warmups::new(Duration::from_secs(30));
+    let mut warmups = Warmups::new(Duration::from_secs(30), at(0));
     warmups.apply(observed, at(100));
     warmups
 }
 
-fn applied(version: u32) -> Outcome {
-    Outcome::Applied { resource_version: Some(version.to_string()) }
+fn active() -> Active {
+    Active { namespace: "shop".into(), node: None }
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_report_opens_the_gate_with_its_own_reason() {
         assert_eq!(warmups.record(&pod("u1"), report(success), at(101)), Recorded::Accepted);
         let opening = warmups.next(at(101)).unwrap();
         assert_eq!((opening.record.reason, opening.resource_version.clone()), (reason, None));
-        let opened = warmups.settle("u1", &applied(2), at(101)).unwrap();
+        let opened = warmups.applied("u1", Some("2"), at(101)).unwrap();
         assert_eq!(opened.opening, opening);
         assert_eq!(warmups.waiting(), 0);
     }
@@ -79,7 +79,7 @@ fn the_first_report_of_a_pod_is_the_one_that_counts() {
     assert_eq!(warmups.record(&pod("u1"), report(false), at(101)), Recorded::Opening);
     let opening = warmups.next(at(101)).unwrap();
     assert_eq!(opening.record.reason, Reason::WarmupSucceeded);
-    warmups.settle("u1", &applied(2), at(101));
+    warmups.applied("u1", Some("2"), at(101));
     assert_eq!(warmups.record(&pod("u1"), report(false), at(102)), Recorded::AlreadyOpen);
     assert_eq!(warmups.begin(&pod("u1")), Begun::Park);
 }
@@ -97,7 +97,7 @@ fn a_late_fail_open_gives_way_to_a_result_that_it_has_not_seen() {
     let mut warmups = warmups_with(closed("u1", 1));
     warmups.next(at(160)).unwrap();
     warmups.apply(open("u1", 2), at(160));
-    assert_eq!(warmups.settle("u1", &Outcome::Conflict, at(160)), None);
+    assert_eq!(warmups.not_applied("u1", &Outcome::Conflict, at(160)), None);
     assert_eq!(warmups.next_due(), None);
     assert_eq!(warmups.record(&pod("u1"), report(true), at(161)), Recorded::AlreadyOpen);
 }
@@ -107,7 +107,7 @@ fn after_a_conflict_the_decision_is_made_again_on_the_newer_pod() {
     let mut warmups = warmups_with(closed("u1", 1));
     warmups.next(at(160)).unwrap();
     warmups.apply(closed("u1", 2), at(160));
-    warmups.settle("u1", &Outcome::Conflict, at(160));
+    warmups.not_applied("u1", &Outcome::Conflict, at(160));
     assert_eq!(warmups.next(at(161)).unwrap().resource_version.as_deref(), Some("2"));
 }
 
@@ -119,14 +119,14 @@ fn an_apply_that_fails_is_tried_again_ever_more_slowly_until_the_pod_is_gone() {
     let mut waits = Vec::new();
     for _ in 0..12 {
         assert_eq!(warmups.next(now).unwrap().record.reason, Reason::WarmupSucceeded);
-        warmups.settle("u1", &Outcome::Failed, now);
+        warmups.not_applied("u1", &Outcome::Failed, now);
         let due = warmups.next_due().unwrap();
         waits.push(due.duration_since(now).as_millis());
         now = due;
     }
     assert_eq!(waits, [200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000, 30_000, 30_000]);
     warmups.next(now).unwrap();
-    warmups.settle("u1", &Outcome::Gone, now);
+    warmups.not_applied("u1", &Outcome::Gone, now);
     assert_eq!((warmups.next_due(), warmups.waiting()), (None, 0));
 }
 
@@ -135,7 +135,7 @@ fn news_older_than_our_own_apply_does_not_close_the_gate_and_newer_news_does() {
     let mut warmups = warmups_with(closed("u1", 1));
     warmups.record(&pod("u1"), report(true), at(101));
     warmups.next(at(101));
-    warmups.settle("u1", &applied(5), at(101));
+    warmups.applied("u1", Some("5"), at(101));
     warmups.apply(closed("u1", 4), at(102));
     assert_eq!(warmups.waiting(), 0);
     let record = Record::new("u1", Reason::WarmupSucceeded, report(true));
@@ -152,64 +152,155 @@ fn news_older_than_our_own_apply_does_not_close_the_gate_and_newer_news_does() {
 fn a_list_that_does_not_name_a_pod_forgets_it() {
     let mut warmups = warmups_with(closed("u1", 1));
     warmups.apply(closed("u2", 1), at(100));
-    assert_eq!(warmups.begin(&pod("u1")), Begun::First);
+    assert_eq!(warmups.begin(&pod("u1")), Begun::First(active()));
     assert_eq!(warmups.begin(&pod("u1")), Begun::Again);
     warmups.reset();
     warmups.apply(closed("u2", 1), at(101));
-    let ended: Vec<_> = warmups.reset_done().into_iter().map(|observed| observed.pod.uid).collect();
-    assert_eq!(ended, ["u1".into()], "what was active is handed back");
+    assert_eq!(warmups.reset_done(), [active()], "what was active is handed back");
     assert_eq!(warmups.waiting(), 1);
 }
 
 #[test]
 fn a_restarted_control_plane_comes_to_the_same_deadline() {
-    let mut late = Warmups::new(Duration::from_secs(30));
+    let mut late = Warmups::new(Duration::from_secs(30), at(0));
     late.apply(closed("u1", 1), at(10_000));
     let mut early = warmups_with(closed("u1", 1));
     assert_eq!(late.next(at(10_000)), early.next(at(160)));
+}
+
+#[test]
+fn a_report_replaces_a_fail_open_that_the_api_server_has_not_taken() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.next(at(160)).unwrap();
+    assert_eq!(warmups.record(&pod("u1"), report(true), at(160)), Recorded::Opening, "it is under way");
+    warmups.not_applied("u1", &Outcome::Failed, at(160));
+    assert_eq!(warmups.record(&pod("u1"), report(true), at(161)), Recorded::Accepted);
+    assert_eq!(warmups.next(at(161)).unwrap().record.reason, Reason::WarmupSucceeded);
+}
+
+#[test]
+fn after_a_start_reports_that_could_not_be_sent_come_before_deadlines() {
+    let mut warmups = Warmups::new(Duration::from_secs(30), at(1_000));
+    warmups.apply(closed("u1", 1), at(990));
+    assert_eq!(warmups.next_due(), Some(at(1_000)));
+    assert_eq!(
+        warmups.next(at(1_000)).unwrap().transition,
+        at(160),
+        "the transition is the deadline all the same"
+    );
+}
+
+#[test]
+fn a_record_that_is_refused_twice_does_not_keep_the_gate_closed() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.record(&pod("u1"), report(true), at(101));
+    let mut kept = Vec::new();
+    for second in [101, 102, 103] {
+        kept.push(warmups.next(at(second)).unwrap().keeps_record);
+        warmups.not_applied("u1", &Outcome::Refused, at(second));
+    }
+    assert_eq!(kept, [true, true, false]);
+}
+
+#[test]
+fn a_conflict_with_a_container_that_restarted_waits_for_the_new_deadline() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.next(at(160)).unwrap();
+    let restarted = Observed { containers_ready: None, app_started: Some(at(159)), ..closed("u1", 2) };
+    warmups.apply(restarted, at(160));
+    warmups.not_applied("u1", &Outcome::Conflict, at(160));
+    assert_eq!(warmups.next_due(), Some(at(159 + 15 * 60)));
+}
+
+#[test]
+fn a_gate_that_is_closed_before_we_hear_that_it_was_opened_is_opened_again() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.record(&pod("u1"), report(true), at(101));
+    warmups.next(at(101)).unwrap();
+    warmups.apply(closed("u1", 6), at(101));
+    assert!(warmups.applied("u1", Some("5"), at(101)).is_some());
+    assert!(warmups.next_due().is_some());
+}
+
+#[test]
+fn an_active_warm_up_ends_once_however_it_ends() {
+    let begun = || {
+        let mut warmups = warmups_with(closed("u1", 1));
+        assert_eq!(warmups.begin(&pod("u1")), Begun::First(active()));
+        warmups
+    };
+    let opening = || {
+        let mut warmups = begun();
+        warmups.record(&pod("u1"), report(true), at(101));
+        warmups.next(at(101)).unwrap();
+        warmups
+    };
+    assert_eq!(begun().delete("u1"), Some(active()));
+    assert_eq!(begun().apply(open("u1", 2), at(101)), Some(active()));
+    assert_eq!(opening().not_applied("u1", &Outcome::Gone, at(101)), Some(active()));
+    let mut opened = opening();
+    assert_eq!(opened.applied("u1", Some("2"), at(101)).unwrap().ended, Some(active()));
+    assert_eq!(opened.delete("u1"), None);
 }
 
 #[derive(Debug, Clone)]
 enum Event {
     Apply(Observed),
     Delete(&'static str),
+    Begin(&'static str),
     Report(&'static str),
     Next,
-    Settle(&'static str, Outcome),
+    Applied(&'static str),
+    NotApplied(&'static str, Outcome),
     Relist,
 }
 
 fn events() -> impl Strategy<Value = Vec<(u8, Event)>> {
     let uid = prop_oneof![Just("u1"), Just("u2")];
-    let outcome =
-        prop_oneof![Just(applied(9)), Just(Outcome::Gone), Just(Outcome::Conflict), Just(Outcome::Failed)];
+    let outcome = prop_oneof![Just(Outcome::Gone), Just(Outcome::Conflict), Just(Outcome::Refused)];
     let event = prop_oneof![
         (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(closed(uid, version))),
         (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(open(uid, version))),
         uid.clone().prop_map(Event::Delete),
+        uid.clone().prop_map(Event::Begin),
         uid.clone().prop_map(Event::Report),
         Just(Event::Next),
-        (uid, outcome).prop_map(|(uid, outcome)| Event::Settle(uid, outcome)),
+        uid.clone().prop_map(Event::Applied),
+        (uid, outcome).prop_map(|(uid, outcome)| Event::NotApplied(uid, outcome)),
         Just(Event::Relist),
     ];
     proptest::collection::vec((0..60_u8, event), 0..60)
 }
 
+/// Whether the gate is open as far as anybody can know.
+fn is_open(entry: &Entry) -> bool {
+    let Stage::Open(version) = entry.stage else { return false };
+    entry.observed.gate == Gate::Open || number(&entry.observed.resource_version) <= version
+}
+
 proptest! {
-    /// Whatever happens, a pod whose gate is closed is opened: something is due for it, or is under way.
+    /// Whatever happens, a pod whose gate is closed is opened: something is due for it, or is under way; and nothing is
+    /// opened before its time.
     #[test]
     fn no_closed_gate_is_ever_forgotten(events in events()) {
-        let mut warmups = Warmups::new(Duration::from_secs(30));
-        let mut under_way = BTreeSet::new();
+        let mut warmups = Warmups::new(Duration::from_secs(30), at(0));
+        let mut under_way: BTreeSet<Box<str>> = BTreeSet::new();
         let mut now = at(100);
         for (pause, event) in events {
             now += Duration::from_secs(pause.into());
             match event {
                 Event::Apply(observed) => drop(warmups.apply(observed, now)),
                 Event::Delete(uid) => drop(warmups.delete(uid)),
-                Event::Report(uid) => drop(warmups.record(&pod(uid), report(true), now)),
-                Event::Next => under_way.extend(warmups.next(now).map(|opening| opening.pod.uid)),
-                Event::Settle(uid, outcome) => if under_way.remove(uid) { warmups.settle(uid, &outcome, now); },
+                Event::Begin(uid) => drop(warmups.begin(&pod(uid))),
+                Event::Report(uid) => { warmups.record(&pod(uid), report(true), now); }
+                Event::Next => if let Some(opening) = warmups.next(now) {
+                    prop_assert!(opening.transition <= now);
+                    under_way.insert(opening.pod.uid);
+                },
+                Event::Applied(uid) => if under_way.remove(uid) { warmups.applied(uid, Some("9"), now); },
+                Event::NotApplied(uid, outcome) => if under_way.remove(uid) {
+                    warmups.not_applied(uid, &outcome, now);
+                },
                 Event::Relist => {
                     warmups.reset();
                     warmups.apply(closed("u1", 30), now);
@@ -217,8 +308,7 @@ proptest! {
                 }
             }
             for (uid, entry) in &warmups.entries {
-                let is_open = matches!(entry.stage, Stage::Open { .. });
-                prop_assert!(is_open || entry.due.is_some() || under_way.contains(uid), "{uid} is forgotten");
+                prop_assert!(is_open(entry) || entry.due.is_some() || under_way.contains(uid), "{uid} is forgotten");
                 prop_assert_eq!(entry.due.is_some(), warmups.due.iter().any(|(_, due)| due == uid));
             }
         }

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     body::Incoming,
-    client::conn::http1::{SendRequest, handshake},
+    client::conn::http1::{Builder, SendRequest},
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -20,6 +20,9 @@ use crate::ground::outcome::Failure;
 
 /// Most bytes of a body that are read; the connection of a longer one is closed.
 const MAX_BODY: usize = 1 << 20;
+
+/// For heads and for what is read at once: with 64 connections, 1 MiB of the container's limit.
+const MAX_BUFFER: usize = 16 << 10;
 
 /// Connections to one address.
 #[derive(Debug)]
@@ -72,7 +75,10 @@ impl Pool {
         let to_connect = |error| Failure::to_connect(&error);
         let stream = TcpStream::connect(self.address).await.map_err(to_connect)?;
         stream.set_nodelay(true).map_err(to_connect)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
+        let mut builder = Builder::new();
+        builder.max_buf_size(MAX_BUFFER);
+        let (sender, connection) =
+            builder.handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
         // Ends by itself once the sender and the response are dropped.
         tokio::spawn(connection);
         self.opened.set(self.opened.get() + 1);

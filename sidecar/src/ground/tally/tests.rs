@@ -57,7 +57,8 @@ fn many_causes_are_cut_to_the_most_frequent() {
 #[test]
 fn success_is_measured_against_the_threshold() {
     let check = |seen: &[u16], threshold: f64, success: bool| {
-        let report = statuses(seen).report(Frame { success_threshold: threshold, ..frame() });
+        let planned_count = u32::try_from(seen.len()).unwrap();
+        let report = statuses(seen).report(Frame { success_threshold: threshold, planned_count, ..frame() });
         assert_eq!(report.success, success, "{seen:?} at {threshold}");
     };
     check(&[200, 500], 0.5, true);
@@ -66,6 +67,13 @@ fn success_is_measured_against_the_threshold() {
     check(&[500], 0.0, true);
     check(&[], 0.01, false);
     check(&[], 0.0, true);
+}
+
+#[test]
+fn requests_for_which_there_was_no_time_did_not_succeed() {
+    let report = statuses(&[200; 3]).report(Frame { ended_by: EndedBy::Time, planned_count: 100, ..frame() });
+    assert!(!report.success, "3 of 100 warm nothing: {}", report.message);
+    assert!(report.message.starts_with("3/100 requests succeeded"));
 }
 
 #[test]
