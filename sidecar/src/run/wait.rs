@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     adapters::{control_plane::ControlPlane, probe},
-    ground::{patience::Patience, settings::Errand, tried::Tried},
+    ground::{patience::Patience, question::Question, settings::Errand, tried::Tried},
     log::log,
 };
 
@@ -38,10 +38,20 @@ pub(super) async fn for_app(
     let tried = Tried::default();
     select! {
         biased;
-        app = probe::first_answer(&errand.question, &errand.addresses, &tried) => Waited::Answered(app),
+        app = first_answer(errand, &tried) => Waited::Answered(app),
         () = sleep(patience.app) => Waited::InVain(one_line(&format!("the app never answered: {tried}"))),
         () = tell_of_silence(control_plane, &tried, patience) => Waited::NotNeeded,
     }
+}
+
+/// Where the app answers its probe, and takes connections on the port to warm: that one may be bound elsewhere.
+async fn first_answer(errand: &Errand, tried: &Tried) -> IpAddr {
+    let app = probe::first_answer(&errand.question, &errand.addresses, tried).await;
+    if errand.question.port == errand.plan.port {
+        return app;
+    }
+    let warmed = Question { port: errand.plan.port, message: None };
+    probe::first_answer(&warmed, &errand.addresses, tried).await
 }
 
 /// Connects and, once the app has been silent for long, says what was tried. Ends only when told to park.

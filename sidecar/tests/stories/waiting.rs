@@ -113,3 +113,17 @@ async fn a_control_plane_that_wants_no_warm_up_ends_the_wait() {
     Setting::new(&plan(port, 3, 30), &control_plane).live_with(&patience).await;
     assert!(control_plane.desk.lock().unwrap().reports.is_empty());
 }
+
+#[tokio::test]
+async fn an_app_that_is_bound_elsewhere_than_its_probe_is_warmed_where_it_is() {
+    let control_plane = ControlPlane::start().await;
+    let management = App::start(|_| Reply::Status(200)).await;
+    let listener = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let app = App::on(listener, |_| Reply::Status(200));
+    let plan = Plan { wait: http_probe(management.port), ..plan(app.port, 2, 20) };
+    let mut setting = Setting::new(&plan, &control_plane);
+    setting.variables.insert(POD_IPS_ENV.to_owned(), "127.0.0.2".to_owned());
+    setting.live().await;
+    assert_eq!(control_plane.report().failed_count, 0);
+    assert_eq!((management.paths(), app.paths()), (vec!["/up".to_owned()], vec!["/".to_owned(); 2]));
+}
