@@ -10,6 +10,8 @@ client_choose() {
     [[ -n $own || ! -f $HOME/.kube/config ]] || KUBECONFIG=$HOME/.kube/config
     [[ -n $KUBECONFIG ]] || die "there is no cluster to work on: set KUBECONFIG, or start one on this machine by 'make cluster-up'"
   fi
+  [[ $KUBECONFIG == *:* || -e $KUBECONFIG ]] ||
+    die "KUBECONFIG=$KUBECONFIG is not there (a cluster that was taken down?): unset it, or name another one"
   export KUBECONFIG
   if [[ $KUBECONFIG == "$own" ]]; then
     kubectl_program=$("${hack:?}/cluster.sh" binaries)/kubectl

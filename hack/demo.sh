@@ -224,7 +224,7 @@ END
 }
 
 down() {
-  if [[ -z ${KUBECONFIG:-} ]]; then
+  if [[ -z ${KUBECONFIG:-} || $KUBECONFIG == "$(client_local)" ]]; then
     "$hack/cluster.sh" down
   else
     client_choose

@@ -25,6 +25,7 @@ END
 
 main() {
   [[ ${1:-} != -h && ${1:-} != --help ]] || { usage && exit; }
+  [[ ${1:-} != -* ]] || { usage >&2 && exit 2; }
   local folder=${1:-$root/certs}
   "$hack/prerequisites.sh" certificates
   mkdir -p "$folder"
@@ -35,9 +36,10 @@ main() {
     client_choose
     bring "$folder"
   else
-    say "no cluster answers: nothing was brought to one"
+    say "no cluster answers: nothing was brought to one; run this again when one is up"
   fi
-  say "the CA bundle, in base64:"
+  say "next: make deploy OVERLAY=cert-dir"
+  say "the CA bundle, in base64, as a webhook configuration's caBundle has it:"
   base64 --wrap=0 "$folder/ca.crt"
   printf '\n'
 }

@@ -34,6 +34,7 @@ main() {
   kubectl apply --kustomize "$folder" >&2
   name=$(kubectl get --kustomize "$folder" --output 'jsonpath={.items[?(@.kind=="Deployment")].metadata.name}')
   kubectl rollout status "deployment/$name" --timeout=120s >&2 || explain "$name"
+  is_injected "$name" || die "sample $sample runs and was not warmed: kube-booster is not in this cluster ('make deploy'), or left its pods alone"
   hint "$name"
 }
 
@@ -49,6 +50,10 @@ images:
   newName: ${2%:*}
   newTag: "${2##*:}"
 END
+}
+
+is_injected() {
+  [[ -n $(kubectl get pods --selector "app=$1,kube-booster.io/injected=true" --output name) ]]
 }
 
 explain() {

@@ -10,6 +10,7 @@ root=${hack%/*}
 . "$hack/client.sh"
 
 main() {
+  (($# == 0)) || { printf 'usage: %s (it takes kube-booster from the cluster of KUBECONFIG)\n' "$0" >&2 && exit 2; }
   client_choose
   say "taking kube-booster from $(kubectl config current-context) of $KUBECONFIG"
   kubectl delete mutatingwebhookconfiguration zz-kube-booster --ignore-not-found >&2
@@ -21,4 +22,4 @@ main() {
   say "kube-booster is gone; pods that it warmed go on as they are"
 }
 
-main
+main "$@"

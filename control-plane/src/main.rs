@@ -1,5 +1,7 @@
 //! The control plane's program.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use control_plane::{
     adapters::logs,
@@ -7,8 +9,14 @@ use control_plane::{
 };
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let options = Options::parse();
     logs::start(&options.logs);
-    runtime::run(options).await
+    match runtime::run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the control plane cannot go on");
+            ExitCode::FAILURE
+        }
+    }
 }

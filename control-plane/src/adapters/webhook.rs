@@ -14,7 +14,7 @@ use axum::{
 };
 use clap::Args;
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use self::admission::Request;
 use super::metrics::Metrics;
@@ -72,10 +72,11 @@ impl Webhook {
         let template = Arc::clone(&self.template.borrow());
         let decide = || {
             let pod: Pod<'_> = serde_json::from_str(request.object.map_or("null", |object| object.get()))?;
-            Ok::<_, serde_json::Error>(injection::decide(&pod, &request.uid, &template))
+            let decision = injection::decide(&pod, &request.uid, &template);
+            Ok::<_, serde_json::Error>((decision, pod.display_name().to_owned()))
         };
         match panic::catch_unwind(panic::AssertUnwindSafe(decide)) {
-            Ok(Ok(decision)) => self.note(request, &decision),
+            Ok(Ok((decision, pod))) => self.note(request, &decision, &pod),
             Ok(Err(error)) => {
                 warn!(namespace = %request.namespace, uid = %request.uid, %error, "cannot read the pod");
                 self.metrics.count_failed_decision();
@@ -89,13 +90,13 @@ impl Webhook {
         }
     }
 
-    fn note(&self, request: &Request<'_>, decision: &Decision) -> String {
+    fn note(&self, request: &Request<'_>, decision: &Decision, pod: &str) -> String {
         if request.is_dry_run {
             return admission::answer(&request.uid, decision);
         }
         self.metrics.count_decision(decision);
         if let Decision::Skipped { reason, warnings } = decision {
-            info!(namespace = %request.namespace, reason = reason.label(), why = warnings.join("; "), "pod left alone");
+            warn!(namespace = %request.namespace, pod, reason = reason.label(), why = warnings.join("; "), "pod left alone");
         }
         admission::answer(&request.uid, decision)
     }

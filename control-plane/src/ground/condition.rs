@@ -134,7 +134,7 @@ mod tests {
             node: None,
             resource_version: "7".into(),
             gate: Gate::Closed(None),
-            plan_duration: None,
+            planned: None,
             containers_ready: "2026-01-01T00:00:00Z".parse().ok(),
             app_started: None,
         }

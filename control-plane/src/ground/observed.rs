@@ -34,12 +34,27 @@ pub struct Observed {
     pub resource_version: Box<str>,
     /// How its gate stands.
     pub gate: Gate,
-    /// The time that its plan takes at most; `None` where the plan is not readable.
-    pub plan_duration: Option<Duration>,
+    /// What its plan asks for; `None` where the plan is not readable.
+    pub planned: Option<Planned>,
     /// When all its containers were ready.
     pub containers_ready: Option<Timestamp>,
     /// When the first of its app's containers started to run.
     pub app_started: Option<Timestamp>,
+}
+
+/// What a plan asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// Requests
+    pub requests: u32,
+    /// The time that they take at most to be sent
+    pub duration: Duration,
+}
+
+impl From<&Plan> for Planned {
+    fn from(plan: &Plan) -> Self {
+        Self { requests: plan.request_count(), duration: plan.shape.duration() }
+    }
 }
 
 /// How a pod's gate stands.
@@ -140,7 +155,7 @@ impl Observed {
             gate: gate(&pod, annotation, &spec, status),
             pod,
             resource_version,
-            plan_duration: plan(&spec).map(|plan| plan.shape.duration()),
+            planned: plan(&spec).as_ref().map(Planned::from),
             node: spec.node_name,
             containers_ready: status.is_true("ContainersReady").and_then(|ready| ready.last_transition_time),
             app_started: status.container_statuses.iter().filter_map(started).min(),
@@ -222,7 +237,7 @@ mod tests {
             "containerStatuses": [{"state": {"running": {"startedAt": "2026-01-01T00:00:02Z"}}},
                                   {"state": {"waiting": {"reason": "x"}}}, {}]});
         let observed = trim(None, spec, status);
-        assert_eq!(observed.plan_duration, Some(Duration::from_secs(2)));
+        assert_eq!(observed.planned, Some(Planned { requests: 1, duration: Duration::from_secs(2) }));
         assert_eq!(observed.containers_ready, Some("2026-01-01T00:00:05Z".parse().unwrap()));
         assert_eq!(observed.app_started, Some("2026-01-01T00:00:02Z".parse().unwrap()));
         assert_eq!(observed.node.as_deref(), Some("n1"));

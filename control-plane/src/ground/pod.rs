@@ -43,6 +43,12 @@ pub struct Pod<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata<'a> {
+    /// `name`; absent where the API server is to generate one
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    /// `generateName`
+    #[serde(borrow)]
+    pub generate_name: Option<Text<'a>>,
     /// `annotations`
     #[serde(borrow)]
     pub annotations: Option<Texts<'a>>,
@@ -247,6 +253,13 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata.annotations.as_ref()?.get(key).map(|value| &**value)
+    }
+
+    /// Its name, or what its name will begin with.
+    #[must_use]
+    pub fn display_name(&self) -> &str {
+        let Metadata { name, generate_name, .. } = &self.metadata;
+        name.as_deref().or(generate_name.as_deref()).unwrap_or_default()
     }
 
     /// Init containers, none where the field is absent.

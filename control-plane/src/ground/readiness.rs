@@ -15,18 +15,18 @@ const LONGEST_HOLD: Duration = Duration::from_mins(15);
 /// not readable gets no time but the `grace` period.
 #[must_use]
 pub fn deadline(observed: &Observed, grace: Duration) -> Option<Timestamp> {
+    let planned = observed.planned.map_or(Duration::ZERO, |planned| planned.duration);
     let after =
         |start: Option<Timestamp>, wait: Duration| start.and_then(|start| start.checked_add(wait).ok());
-    let planned =
-        after(observed.containers_ready, observed.plan_duration.unwrap_or_default().saturating_add(grace));
+    let by_plan = after(observed.containers_ready, planned.saturating_add(grace));
     let longest = after(observed.app_started, LONGEST_HOLD);
-    planned.into_iter().chain(longest).min()
+    by_plan.into_iter().chain(longest).min()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::observed::{Gate, PodRef};
+    use crate::ground::observed::{Gate, Planned, PodRef};
 
     /// Seconds at which a pod opens whose app started and whose containers were ready at these seconds.
     fn opens(
@@ -40,7 +40,8 @@ mod tests {
             node: None,
             resource_version: "1".into(),
             gate: Gate::Closed(None),
-            plan_duration: plan_seconds.map(Duration::from_secs),
+            planned: plan_seconds
+                .map(|seconds| Planned { requests: 3, duration: Duration::from_secs(seconds) }),
             containers_ready: at(containers_ready),
             app_started: at(app_started),
         };

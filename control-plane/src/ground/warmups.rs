@@ -13,7 +13,7 @@ use proto::report::Report;
 
 use super::{
     condition::Opening,
-    observed::{Gate, Observed, PodRef},
+    observed::{Gate, Observed, Planned, PodRef},
     readiness,
 };
 
@@ -184,6 +184,12 @@ impl Warmups {
                 Begun::First(active.insert(Active { namespace, node }).clone())
             }
         }
+    }
+
+    /// What the plan of a pod asks for, as far as it is known.
+    #[must_use]
+    pub fn planned(&self, pod: &PodRef) -> Option<Planned> {
+        self.entries.get(&pod.uid)?.observed.planned
     }
 
     /// What a sidecar that still waits for its app is told.

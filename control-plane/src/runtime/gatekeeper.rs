@@ -24,8 +24,9 @@ use crate::{
         reports::{Call, Settled},
     },
     ground::{
+        annotations::GoDuration,
         condition::Opening,
-        observed::PodRef,
+        observed::{Planned, PodRef},
         warmups::{Active, Begun, Opened, Outcome, Recorded, Warmups},
     },
 };
@@ -180,7 +181,7 @@ impl Gatekeeper {
                 let begun = self.warmups.begin(&pod);
                 if let Begun::First(active) = &begun {
                     self.metrics.warmup_began(&active.namespace, active.node.as_deref());
-                    let text = "the app answers; the warm-up requests start".to_owned();
+                    let text = start_text(self.warmups.planned(&pod));
                     self.notes.send(Note { pod, reason: "WarmupStarted", text, is_warning: false });
                 }
                 let _ = answer.send(begun);
@@ -254,4 +255,15 @@ impl Gatekeeper {
         let text = format!("condition {} is True: {}", proto::names::CONDITION, opening.record.reason);
         self.notes.send(Note { pod, reason: "ConditionUpdated", text, is_warning: false });
     }
+}
+
+/// Why the pod is held, and for how long.
+fn start_text(planned: Option<Planned>) -> String {
+    let Some(Planned { requests, duration }) = planned else {
+        return "the app answers and is warmed".to_owned();
+    };
+    let duration = GoDuration(duration);
+    format!(
+        "the app answers; held out of Services until {requests} warm-up requests were sent over {duration}"
+    )
 }

@@ -19,7 +19,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             app: Duration::from_mins(15),
-            silence: Duration::from_mins(1),
+            silence: Duration::from_secs(20),
             word: Duration::from_secs(1),
             report: Duration::from_mins(15),
         }

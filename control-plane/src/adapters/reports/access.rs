@@ -56,7 +56,8 @@ impl Access {
         let reviewed = answered(reviews.create(&PostParams::default(), &review)).await?;
         user(reviewed).ok_or_else(|| {
             Status::unauthenticated(
-                "the token is not valid for audience kube-booster.io, has expired, or its pod is gone",
+                "the token is not valid for audience kube-booster.io (kubectl create token NAME --audience kube-booster.io), has \
+                 expired, or its pod is gone",
             )
         })
     }

@@ -30,6 +30,9 @@ pub enum EndpointError {
     /// Another host than the pod itself.
     #[error("is a URL, and only paths of the pod itself are requested")]
     Url,
+    /// `auto` and paths together.
+    #[error("mixes auto with paths (a path of that name is /auto)")]
+    AutoAmongOthers,
     /// A character that does not belong into a path.
     #[error("holds a character that must be percent-encoded")]
     BadCharacter,
@@ -85,6 +88,9 @@ impl FromStr for Endpoint {
         if text == "auto" {
             return Ok(Self::Auto);
         }
+        if text.split_whitespace().any(|word| word == "auto") {
+            return Err(EndpointError::AutoAmongOthers);
+        }
         let paths: Vec<EndpointPath> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         match paths.len() {
             0 => Err(EndpointError::Empty),
@@ -135,6 +141,7 @@ mod tests {
         check("", Err(EndpointError::Empty));
         check("http://db/", Err(EndpointError::Url));
         check("https://db", Err(EndpointError::Url));
+        check("auto /x", Err(EndpointError::AutoAmongOthers));
         check("/a#b", Err(EndpointError::BadCharacter));
         check("/ä", Err(EndpointError::BadCharacter));
         check(&"/a ".repeat(65), Err(EndpointError::TooLong));

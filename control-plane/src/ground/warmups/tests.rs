@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proto::report::{EndedBy, Reason, Record};
 
 use super::*;
+use crate::ground::observed::Planned;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -20,7 +21,7 @@ fn closed(uid: &str, version: u32) -> Observed {
         node: None,
         resource_version: version.to_string().into(),
         gate: Gate::Closed(None),
-        plan_duration: Some(Duration::from_secs(30)),
+        planned: Some(Planned { requests: 3, duration: Duration::from_secs(30) }),
         containers_ready: Some(at(100)),
         app_started: Some(at(99)),
     }
