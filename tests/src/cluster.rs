@@ -1,6 +1,7 @@
 //! A real cluster with one node, our images on it and our manifests deployed, as a user gets it by the Makefile.
 
 use std::{
+    ffi::OsStr,
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -43,8 +44,9 @@ impl Cluster {
         let mut make = Command::new("make");
         make.args(["--no-print-directory", "--directory"]).arg(programs::checkout()).arg(target);
         make.env("KUBECONFIG", &self.kubeconfig).env("KB_CLUSTER", NAME);
-        // A make around the tests must not lend this one its jobs.
-        make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_an_outer_build(name)) {
+            make.env_remove(name);
+        }
         run(make)
     }
 
@@ -81,6 +83,13 @@ impl Cluster {
         kill.args(["-s", signal, pid.context("the container has a task")?]);
         run(kill)
     }
+}
+
+/// What make and cargo around a test lend it: with it, cargo would take the images' programs for stale.
+fn is_of_an_outer_build(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let is_cargos = name.starts_with("CARGO") && name != "CARGO_HOME";
+    is_cargos || ["LD_LIBRARY_PATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "RUSTUP_TOOLCHAIN"].contains(&&*name)
 }
 
 impl Drop for Cluster {
