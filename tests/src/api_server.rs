@@ -24,7 +24,6 @@ const START: Duration = Duration::from_mins(2);
 pub struct ApiServer {
     folder: TempDir,
     url: String,
-    ca: String,
     // Dropped in this order: the API server first.
     process: Daemon,
     _etcd: Daemon,
@@ -40,11 +39,11 @@ impl ApiServer {
     pub async fn start() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (etcd_url, etcd) = start_etcd(folder.path())?;
-        let ca = write_identities(folder.path())?;
+        write_identities(folder.path())?;
         let port = free_port()?;
         let url = format!("https://127.0.0.1:{port}");
         let api_server = start_api_server(folder.path(), &etcd_url, port)?;
-        let server = Self { folder, url, ca, process: api_server, _etcd: etcd };
+        let server = Self { folder, url, process: api_server, _etcd: etcd };
         fs::write(server.kubeconfig(), server.kubeconfig_for(ADMIN_TOKEN)?)?;
         let client = server.client().await?;
         let ready = eventually("an API server that is ready", START, async || {
@@ -83,12 +82,6 @@ impl ApiServer {
     pub async fn client(&self) -> anyhow::Result<Client> {
         let config = Kubeconfig::read_from(self.kubeconfig())?;
         Ok(Client::try_from(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)?)
-    }
-
-    /// The server's CA, PEM.
-    #[must_use]
-    pub fn ca(&self) -> &str {
-        &self.ca
     }
 
     /// Runs kubectl as administrator; gives its output, standard error included.
@@ -144,7 +137,7 @@ fn start_api_server(folder: &Path, etcd_url: &str, port: u16) -> anyhow::Result<
 }
 
 /// CA and serving certificate, the administrator's token, and the key that signs `ServiceAccount` tokens.
-fn write_identities(folder: &Path) -> anyhow::Result<String> {
+fn write_identities(folder: &Path) -> anyhow::Result<()> {
     let ca_key = KeyPair::generate()?;
     let mut ca_params = CertificateParams::default();
     ca_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -160,5 +153,5 @@ fn write_identities(folder: &Path) -> anyhow::Result<String> {
     write("accounts.key", &accounts.serialize_pem())?;
     write("accounts.pub", &accounts.public_key_pem())?;
     write("tokens.csv", &format!("{ADMIN_TOKEN},admin,admin,system:masters\n"))?;
-    Ok(ca)
+    Ok(())
 }

@@ -54,6 +54,23 @@ pub async fn delete(pods: &Api<Pod>, name: &str) -> anyhow::Result<()> {
         .await
 }
 
+/// Creates `pod` anew until the stored one is `wanted`: the API server takes news of a webhook over a moment later.
+pub async fn create_until(
+    pods: &Api<Pod>,
+    pod: &Value,
+    wanted: impl Fn(&Pod) -> bool,
+) -> anyhow::Result<Pod> {
+    eventually("a pod that is stored as wanted", SOON, async || {
+        let stored = create(pods, pod).await?;
+        if wanted(&stored) {
+            return Ok(Some(stored));
+        }
+        delete(pods, stored.metadata.name.as_deref().unwrap_or_default()).await?;
+        Ok(None)
+    })
+    .await
+}
+
 /// Says what the kubelet says once all containers of a pod are ready.
 pub async fn containers_ready(pods: &Api<Pod>, name: &str, at: Timestamp) -> anyhow::Result<()> {
     let at = at.to_string();

@@ -10,7 +10,7 @@ use tests::{
     app::App,
     control_plane::World,
     patience::{SOON, eventually},
-    pods::{annotated, condition, containers_ready, create, delete, namespace, opened},
+    pods::{annotated, condition, containers_ready, create, create_until, delete, namespace, opened},
     sidecar::{Sidecar, container},
     trials::alone,
 };
@@ -80,16 +80,7 @@ async fn webhook_down() -> anyhow::Result<()> {
     let untouched = create(&pods, &annotated("before", 8080, &json!({}))).await?;
     ensure!(container(&untouched).is_err(), "nobody was there to inject it");
     world.start_control_plane().await?;
-    let injected = eventually("an injected pod", SOON, async || {
-        let pod = create(&pods, &annotated("after", 8080, &json!({}))).await?;
-        if container(&pod).is_ok() {
-            return Ok(Some(()));
-        }
-        // The API server takes the CA bundle over a moment after it was written.
-        delete(&pods, "after").await?;
-        Ok(None)
-    });
-    injected.await?;
+    create_until(&pods, &annotated("after", 8080, &json!({})), |pod| container(pod).is_ok()).await?;
     world.kill_control_plane();
     let untouched = create(&pods, &annotated("down-again", 8080, &json!({}))).await?;
     ensure!(container(&untouched).is_err());

@@ -11,7 +11,7 @@ use serde_json::json;
 use tests::{
     cluster::{Cluster, container_status, shop},
     patience::{SOON, eventually},
-    pods::{condition, create, delete, opened},
+    pods::{condition, create, create_until, delete, opened},
     sidecar::container,
     trials::trial,
 };
@@ -129,15 +129,7 @@ async fn no_webhook(cluster: Arc<Cluster>) -> anyhow::Result<()> {
     };
     scale("0")?;
     let settings = json!({"warmup-requests": "2", "warmup-duration": "200ms"});
-    eventually("a pod that nobody injects", LONG, async || {
-        let pod = create(&pods, &shop("untouched", IMAGE, &settings)).await?;
-        if container(&pod).is_err() {
-            return Ok(Some(()));
-        }
-        delete(&pods, "untouched").await?;
-        Ok(None)
-    })
-    .await?;
+    create_until(&pods, &shop("untouched", IMAGE, &settings), |pod| container(pod).is_err()).await?;
     ready(&pods, "untouched", LONG).await?;
     scale("1")?;
     let rollout = [
@@ -149,15 +141,7 @@ async fn no_webhook(cluster: Arc<Cluster>) -> anyhow::Result<()> {
         "--timeout=60s",
     ];
     cluster.kubectl(&rollout)?;
-    eventually("an injected pod", LONG, async || {
-        let pod = create(&pods, &shop("injected", IMAGE, &settings)).await?;
-        if container(&pod).is_ok() {
-            return Ok(Some(()));
-        }
-        delete(&pods, "injected").await?;
-        Ok(None)
-    })
-    .await?;
+    create_until(&pods, &shop("injected", IMAGE, &settings), |pod| container(pod).is_ok()).await?;
     opened(&pods, "injected", LONG).await?;
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! Who calls, and whether they may: asked of the API server.
 
-use std::time::Duration;
-
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec},
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
@@ -11,17 +9,15 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use proto::names;
-use tokio::time::timeout;
 use tonic::{Status, metadata::MetadataMap};
 use tracing::warn;
 
+use super::{in_time, unavailable};
 use crate::ground::identity::User;
 
 /// The resource that reports are authorised as.
 const GROUP: &str = "kube-booster.io";
 const RESOURCE: &str = "warmupreports";
-/// For one review; the API server took 1.1 ms at the median.
-const TIMEOUT: Duration = Duration::from_secs(5);
 /// Tokens are 1–2 KiB.
 const MAX_TOKEN: usize = 8 << 10;
 
@@ -126,16 +122,12 @@ fn user(reviewed: TokenReview) -> Option<User> {
     })
 }
 
-/// The API server's answer, where it comes in time.
+/// What the API server says of a caller.
 async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Status> {
-    let unavailable = || Status::unavailable("the API server does not answer; try again");
-    match timeout(TIMEOUT, call).await {
-        Ok(answer) => answer.map_err(|error| {
-            warn!(%error, "cannot ask the API server about a caller");
-            unavailable()
-        }),
-        Err(_) => Err(unavailable()),
-    }
+    in_time(call).await?.map_err(|error| {
+        warn!(%error, "cannot ask the API server about a caller");
+        unavailable()
+    })
 }
 
 #[cfg(test)]

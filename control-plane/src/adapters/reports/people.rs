@@ -16,7 +16,7 @@ use proto::{
 use tonic::{Request, Response, Status};
 use tracing::warn;
 
-use super::Access;
+use super::{Access, in_time, unavailable};
 
 /// Most reports of one page, and how many there are when the caller does not say.
 const MAX_PAGE: u32 = 500;
@@ -45,7 +45,7 @@ impl ReportService for People {
         self.access.authorize(&user, "get", &namespace, &name).await?;
         let not_found = || Status::not_found(format!("no pod {namespace}/{name} that is or was warmed"));
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
-        let metadata = match pods.get_metadata_opt(&name).await {
+        let metadata = match in_time(pods.get_metadata_opt(&name)).await? {
             Ok(pod) => pod.ok_or_else(not_found)?.metadata,
             Err(error) => return Err(status(&error)),
         };
@@ -74,7 +74,8 @@ impl ReportService for People {
             "" => Api::all(self.client.clone()),
             namespace => Api::namespaced(self.client.clone(), namespace),
         };
-        let page = pods.list_metadata(&list_params(&asked)?).await.map_err(|error| status(&error))?;
+        let page =
+            in_time(pods.list_metadata(&list_params(&asked)?)).await?.map_err(|error| status(&error))?;
         Ok(Response::new(ListReportsResponse {
             reports: page.items.iter().map(|pod| report(&pod.metadata)).collect(),
             next_page_token: page.metadata.continue_.unwrap_or_default(),
@@ -129,7 +130,7 @@ fn status(error: &kube::Error) -> Status {
         }
         error => {
             warn!(%error, "cannot read pods");
-            Status::unavailable("the API server does not answer; try again")
+            unavailable()
         }
     }
 }
