@@ -58,9 +58,10 @@ pub async fn delete(pods: &Api<Pod>, name: &str) -> anyhow::Result<()> {
 pub async fn create_until(
     pods: &Api<Pod>,
     pod: &Value,
+    within: Duration,
     wanted: impl Fn(&Pod) -> bool,
 ) -> anyhow::Result<Pod> {
-    eventually("a pod that is stored as wanted", SOON, async || {
+    eventually("a pod that is stored as wanted", within, async || {
         let stored = create(pods, pod).await?;
         if wanted(&stored) {
             return Ok(Some(stored));

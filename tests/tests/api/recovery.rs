@@ -80,7 +80,7 @@ async fn webhook_down() -> anyhow::Result<()> {
     let untouched = create(&pods, &annotated("before", 8080, &json!({}))).await?;
     ensure!(container(&untouched).is_err(), "nobody was there to inject it");
     world.start_control_plane().await?;
-    create_until(&pods, &annotated("after", 8080, &json!({})), |pod| container(pod).is_ok()).await?;
+    create_until(&pods, &annotated("after", 8080, &json!({})), SOON, |pod| container(pod).is_ok()).await?;
     world.kill_control_plane();
     let untouched = create(&pods, &annotated("down-again", 8080, &json!({}))).await?;
     ensure!(container(&untouched).is_err());

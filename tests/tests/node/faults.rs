@@ -129,7 +129,7 @@ async fn no_webhook(cluster: Arc<Cluster>) -> anyhow::Result<()> {
     };
     scale("0")?;
     let settings = json!({"warmup-requests": "2", "warmup-duration": "200ms"});
-    create_until(&pods, &shop("untouched", IMAGE, &settings), |pod| container(pod).is_err()).await?;
+    create_until(&pods, &shop("untouched", IMAGE, &settings), LONG, |pod| container(pod).is_err()).await?;
     ready(&pods, "untouched", LONG).await?;
     scale("1")?;
     let rollout = [
@@ -141,7 +141,7 @@ async fn no_webhook(cluster: Arc<Cluster>) -> anyhow::Result<()> {
         "--timeout=60s",
     ];
     cluster.kubectl(&rollout)?;
-    create_until(&pods, &shop("injected", IMAGE, &settings), |pod| container(pod).is_ok()).await?;
+    create_until(&pods, &shop("injected", IMAGE, &settings), LONG, |pod| container(pod).is_ok()).await?;
     opened(&pods, "injected", LONG).await?;
     Ok(())
 }
