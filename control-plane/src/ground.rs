@@ -2,6 +2,7 @@
 
 pub mod annotations;
 pub mod condition;
+pub mod holding;
 pub mod identity;
 pub mod injection;
 pub mod observed;

@@ -1,4 +1,4 @@
-//! Opens gates: one server-side apply on `pods/status` each.
+//! The pods' condition: one server-side apply on `pods/status` opens a gate, or says why it is closed.
 
 use std::time::Duration;
 
@@ -8,17 +8,18 @@ use kube::{
     api::{PartialObjectMeta, Patch, PatchParams, Request},
 };
 use proto::names;
+use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::ground::{condition::Opening, warmups::Outcome};
+use crate::ground::{condition::Opening, holding::Holding, observed::PodRef, warmups::Outcome};
 
 /// For one apply; the API server took 8 ms at the median.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Applies `opening`, once.
 pub async fn apply(client: &Client, opening: &Opening) -> Outcome {
-    match timeout(TIMEOUT, try_apply(client, opening)).await {
+    match timeout(TIMEOUT, try_apply(client, &opening.pod, opening.body())).await {
         Ok(Ok(pod)) => Outcome::Applied { resource_version: pod.metadata.resource_version },
         Ok(Err(error)) => {
             let outcome = classify(&error);
@@ -34,13 +35,21 @@ pub async fn apply(client: &Client, opening: &Opening) -> Outcome {
     }
 }
 
+/// Applies `holding`, once; what fails is left, for it opens no gate.
+pub async fn explain(client: &Client, holding: &Holding) -> Outcome {
+    match timeout(TIMEOUT, try_apply(client, &holding.pod, holding.body())).await {
+        Ok(Ok(pod)) => Outcome::Applied { resource_version: pod.metadata.resource_version },
+        Ok(Err(error)) => classify(&error),
+        Err(_) => Outcome::Failed,
+    }
+}
+
 /// The answer is read as metadata only: a typed Pod would be decoded whole for its resource version.
-async fn try_apply(client: &Client, opening: &Opening) -> kube::Result<PartialObjectMeta<Pod>> {
-    let pods = Request::new(Pod::url_path(&(), Some(&opening.pod.namespace)));
+async fn try_apply(client: &Client, pod: &PodRef, body: Value) -> kube::Result<PartialObjectMeta<Pod>> {
+    let pods = Request::new(Pod::url_path(&(), Some(&pod.namespace)));
     // Forced, because the webhook may have made the annotation.
     let params = PatchParams::apply(names::FIELD_MANAGER).force();
-    let patch = Patch::Apply(opening.body());
-    let request = pods.patch_subresource("status", &opening.pod.name, &params, &patch);
+    let request = pods.patch_subresource("status", &pod.name, &params, &Patch::Apply(body));
     client.request(request.map_err(kube::Error::BuildRequest)?).await
 }
 

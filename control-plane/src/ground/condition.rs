@@ -81,18 +81,13 @@ impl Opening {
         if let Some(version) = &self.resource_version {
             metadata["resourceVersion"] = Value::String(version.to_string());
         }
-        json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": metadata,
-            "status": {"conditions": [{
-                "type": names::CONDITION,
-                "status": "True",
-                "reason": self.record.reason.to_string(),
-                "message": self.message(),
-                "lastTransitionTime": whole_seconds(self.transition).to_string(),
-            }]},
-        })
+        let condition = json!({
+            "type": names::CONDITION,
+            "status": "True",
+            "reason": self.record.reason.to_string(),
+            "message": self.message(),
+        });
+        status_body(&metadata, condition, self.transition)
     }
 
     /// The condition's message: one line for people.
@@ -108,6 +103,12 @@ impl Opening {
 
 const NO_REPORT: &str = "in service without a warm-up report: none came before the deadline; \
     see the logs of container kube-booster-warmup";
+
+/// An apply to `pods/status` of one `condition`, which has held since `transition`.
+pub(super) fn status_body(metadata: &Value, mut condition: Value, transition: Timestamp) -> Value {
+    condition["lastTransitionTime"] = Value::String(whole_seconds(transition).to_string());
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"conditions": [condition]}})
+}
 
 /// Kubernetes keeps times of conditions to the second.
 fn whole_seconds(time: Timestamp) -> Timestamp {
@@ -137,6 +138,7 @@ mod tests {
             planned: None,
             containers_ready: "2026-01-01T00:00:00Z".parse().ok(),
             app_started: None,
+            says_why: false,
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Observed {
     pub containers_ready: Option<Timestamp>,
     /// When the first of its app's containers started to run.
     pub app_started: Option<Timestamp>,
+    /// Whether the pod has our condition, so that people see why it is held.
+    pub says_why: bool,
 }
 
 /// What a plan asks for.
@@ -159,6 +161,7 @@ impl Observed {
             node: spec.node_name,
             containers_ready: status.is_true("ContainersReady").and_then(|ready| ready.last_transition_time),
             app_started: status.container_statuses.iter().filter_map(started).min(),
+            says_why: status.conditions.iter().any(|held| &*held.r#type == names::CONDITION),
         }
     }
 }

@@ -13,6 +13,7 @@ use proto::report::Report;
 
 use super::{
     condition::Opening,
+    holding::{Holding, Why},
     observed::{Gate, Observed, Planned, PodRef},
     readiness,
 };
@@ -43,6 +44,8 @@ struct Entry {
     stage: Stage,
     due: Option<Timestamp>,
     active: Option<Active>,
+    /// Whether the pod's condition says why it is held, or is about to.
+    is_explained: bool,
     generation: u64,
 }
 
@@ -143,6 +146,7 @@ impl Warmups {
         if entry.knows_better(&observed) {
             return None;
         }
+        entry.is_explained |= observed.says_why;
         entry.observed = observed;
         match (&entry.stage, &entry.observed.gate) {
             // How the apply ends decides.
@@ -199,6 +203,29 @@ impl Warmups {
             None => Begun::Unknown,
             Some(Entry { stage: Stage::Open(_), .. }) => Begun::Park,
             Some(_) => Begun::Again,
+        }
+    }
+
+    /// What the condition of a pod that is held is to say; each pod is told once.
+    pub fn explain(&mut self, pod: &PodRef, why: Why, message: &str, now: Timestamp) -> Option<Holding> {
+        let entry = self.entries.get_mut(&pod.uid)?;
+        let is_held = matches!((&entry.stage, &entry.observed.gate), (Stage::Waiting, Gate::Closed(None)));
+        if !is_held || std::mem::replace(&mut entry.is_explained, true) {
+            return None;
+        }
+        Some(Holding {
+            pod: entry.observed.pod.clone(),
+            why,
+            message: message.to_owned(),
+            since: now,
+            resource_version: entry.observed.resource_version.clone(),
+        })
+    }
+
+    /// Takes that an explanation was not taken by the API server.
+    pub fn not_explained(&mut self, uid: &str) {
+        if let Some(entry) = self.entries.get_mut(uid) {
+            entry.is_explained = false;
         }
     }
 
@@ -310,7 +337,14 @@ impl Warmups {
 
 impl Entry {
     fn new(observed: Observed) -> Self {
-        Self { observed, stage: Stage::Waiting, due: None, active: None, generation: 0 }
+        Self {
+            is_explained: observed.says_why,
+            observed,
+            stage: Stage::Waiting,
+            due: None,
+            active: None,
+            generation: 0,
+        }
     }
 
     /// Whether `news` is older than the opening that we made ourselves.

@@ -1,8 +1,10 @@
 //! The one owner of all warm-ups: what it hears of pods, of sidecars and of the clock becomes openings.
 
+mod explanations;
+
 use std::{collections::HashMap, time::Duration};
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use jiff::Timestamp;
 use kube::Client;
 use proto::report::{Reason, Report};
@@ -13,6 +15,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+use self::explanations::Explanations;
 use super::{Stop, go_duration};
 use crate::{
     adapters::{
@@ -26,6 +29,7 @@ use crate::{
     ground::{
         annotations::GoDuration,
         condition::Opening,
+        holding::Why,
         observed::{Planned, PodRef},
         warmups::{Active, Begun, Opened, Outcome, Recorded, Warmups},
     },
@@ -42,6 +46,9 @@ pub(super) struct GatekeeperArgs {
     /// How long after a warm-up's own time its report may come, before the gate opens without it
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = go_duration)]
     pub(super) report_grace_period: Duration,
+    /// Whether the condition of a held pod says why (False, with a reason): one more write to each pod
+    #[arg(long, default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub(super) waiting_condition: bool,
 }
 
 /// Time for sidecars whose report found nobody: their longest pause between two tries, and the report itself.
@@ -59,6 +66,7 @@ pub(super) struct Gatekeeper {
     applies: JoinSet<Outcome>,
     /// Which pod an apply is about.
     under_way: HashMap<task::Id, Box<str>>,
+    explanations: Explanations,
     synced: Option<Pending>,
 }
 
@@ -81,6 +89,7 @@ impl Gatekeeper {
         let now = Timestamp::now();
         Self {
             warmups: Warmups::new(args.report_grace_period, now.checked_add(AFTER_START).unwrap_or(now)),
+            explanations: Explanations::new(args.waiting_condition, client.clone()),
             client,
             metrics,
             notes,
@@ -105,6 +114,7 @@ impl Gatekeeper {
                 Some(news) = news.recv() => self.hear(news),
                 Some(call) = calls.recv() => self.answer(call),
                 Some(ended) = self.applies.join_next_with_id() => self.settle(ended),
+                Some(ended) = self.explanations.ended() => self.explanations.settle(ended, &mut self.warmups),
                 () = tokio::time::sleep(nap) => {}
                 () = stop.cancelled() => break,
             }
@@ -131,7 +141,10 @@ impl Gatekeeper {
     fn start_applies(&mut self) {
         // Before the first list is complete, nothing is known of what waits.
         while self.synced.is_none() && self.applies.len() < WORKERS {
-            let Some(opening) = self.warmups.next(Timestamp::now()) else { return };
+            let Some(opening) = self.warmups.next(Timestamp::now()) else {
+                // Only what opens no gate is left to do.
+                return self.explanations.start(&mut self.warmups);
+            };
             let (client, uid) = (self.client.clone(), opening.pod.uid.clone());
             let apply = self.applies.spawn(async move { conditions::apply(&client, &opening).await });
             self.under_way.insert(apply.id(), uid);
@@ -173,6 +186,7 @@ impl Gatekeeper {
             Call::Begin { pod, waiting_for: Some(what), answer } => {
                 let begun = self.warmups.still_waits(&pod);
                 if begun == Begun::Again {
+                    self.explanations.ask(&pod, Why::WaitingForApp, &what);
                     self.notes.send(Note { pod, reason: "WarmupWaiting", text: what, is_warning: true });
                 }
                 let _ = answer.send(begun);
@@ -182,6 +196,7 @@ impl Gatekeeper {
                 if let Begun::First(active) = &begun {
                     self.metrics.warmup_began(&active.namespace, active.node.as_deref());
                     let text = start_text(self.warmups.planned(&pod));
+                    self.explanations.ask(&pod, Why::WarmingUp, &text);
                     self.notes.send(Note { pod, reason: "WarmupStarted", text, is_warning: false });
                 }
                 let _ = answer.send(begun);

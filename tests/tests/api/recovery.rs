@@ -51,9 +51,10 @@ async fn restart() -> anyhow::Result<()> {
     eventually("all requests", SOON, async || Ok((app.warmup_requests().len() == 10).then_some(()))).await?;
     // The deadline of the silent pod passes, and the sidecar tries to report, while nobody is there.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    ensure!(
-        condition(&pods.get("silent").await?).is_none() && condition(&pods.get("reporting").await?).is_none()
-    );
+    for name in ["silent", "reporting"] {
+        let pod = pods.get(name).await?;
+        ensure!(condition(&pod).is_none_or(|condition| condition.status == "False"), "{name} was opened");
+    }
 
     world.start_control_plane().await?;
     let (reported, _) = opened(&pods, "reporting", SOON).await?;

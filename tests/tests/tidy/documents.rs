@@ -1,6 +1,10 @@
 //! Documents and manifests say what the code does.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::CommandFactory;
 use control_plane::{ground::annotations, runtime::Options};
@@ -80,4 +84,36 @@ fn every_door_of_the_makefile_is_in_its_help_and_in_the_documents() {
         let helped = makefile.lines().any(|line| line.starts_with(&format!("{door}: ## ")));
         assert!(helped, "make help does not list {door}");
     }
+}
+
+/// Backticked names in the last column of the table rows of `document`.
+fn tests_named_in(document: &str) -> Vec<String> {
+    let text = read(document);
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.trim_end().strip_suffix('|'));
+    let cells = rows.filter_map(|row| row.rsplit('|').next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let sources: String =
+        rust_files(checkout()).iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+    for document in ["docs/reliability.md"] {
+        let named = tests_named_in(document);
+        assert!(named.len() > 10, "{document} names {} tests", named.len());
+        for test in named {
+            let is_there =
+                sources.contains(&format!("\"{test}\"")) || sources.contains(&format!("fn {test}("));
+            assert!(is_there, "{document} names the test {test:?}, which nobody wrote");
+        }
+    }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder of the checkout").filter_map(Result::ok);
+    let paths = entries.map(|entry| entry.path());
+    let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
+    let is_ours = |path: &PathBuf| !path.ends_with("target") && !path.ends_with(".git");
+    let below = folders.into_iter().filter(is_ours).flat_map(|folder| rust_files(&folder));
+    files.into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "rs")).chain(below).collect()
 }

@@ -24,11 +24,45 @@ fn closed(uid: &str, version: u32) -> Observed {
         planned: Some(Planned { requests: 3, duration: Duration::from_secs(30) }),
         containers_ready: Some(at(100)),
         app_started: Some(at(99)),
+        says_why: false,
     }
 }
 
 fn open(uid: &str, version: u32) -> Observed {
     Observed { gate: Gate::Open, ..closed(uid, version) }
+}
+
+/// What `warmups` says of a pod that is being warmed.
+fn explain(warmups: &mut Warmups, second: i64) -> Option<Holding> {
+    warmups.explain(&pod("u1"), Why::WarmingUp, "being warmed", at(second))
+}
+
+#[test]
+fn a_held_pod_says_why_once() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    let holding = explain(&mut warmups, 101).unwrap();
+    assert_eq!((&*holding.resource_version, holding.since), ("1", at(101)));
+    assert_eq!(explain(&mut warmups, 102), None);
+    let mut restarted = warmups_with(Observed { says_why: true, ..closed("u1", 2) });
+    assert_eq!(explain(&mut restarted, 103), None, "an earlier control plane has said it");
+}
+
+#[test]
+fn a_pod_whose_gate_is_open_or_being_opened_is_not_held() {
+    let mut reported = warmups_with(closed("u1", 1));
+    reported.record(&pod("u1"), report(true), at(101));
+    assert_eq!(explain(&mut reported, 101), None);
+    assert_eq!(explain(&mut warmups_with(open("u1", 1)), 101), None);
+    assert_eq!(explain(&mut Warmups::new(Duration::from_secs(30), at(0)), 101), None);
+}
+
+#[test]
+fn what_was_not_taken_because_the_pod_had_changed_may_be_said_again() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    explain(&mut warmups, 101).unwrap();
+    warmups.not_explained("u1");
+    warmups.apply(closed("u1", 2), at(102));
+    assert_eq!(&*explain(&mut warmups, 102).unwrap().resource_version, "2");
 }
 
 fn report(success: bool) -> Report {
