@@ -18,7 +18,11 @@ pub const SIDECAR_CONTAINER: &str = "kube-booster-warmup";
 /// Name of the injected volume.
 pub const SIDECAR_VOLUME: &str = "kube-booster-warmup";
 /// Where the volume is mounted in the sidecar.
-pub const SIDECAR_MOUNT: &str = "/var/run/kube-booster";
+///
+/// It is where the API server mounts a token for the Kubernetes API into every container that mounts nothing there. The
+/// sidecar has no use for one; and because the API server then changes nothing after our webhook, it does not call
+/// the webhooks of the pod a second time.
+pub const SIDECAR_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// The ServiceAccount token, below [`SIDECAR_MOUNT`].
 pub const TOKEN_FILE: &str = "token";
 /// The pod's own report annotation by the downward API, below [`SIDECAR_MOUNT`].

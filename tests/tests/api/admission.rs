@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tests::{
     control_plane::World,
     patience::SOON,
-    pods::{annotated, create, namespace},
+    pods::{annotated, create, create_until, namespace},
     sidecar::container,
-    trials::trial,
+    trials::{alone, trial},
 };
 
 pub(crate) fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
@@ -43,6 +43,11 @@ pub(crate) fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
             qos_classes,
         ),
         trial("our own namespace is never called for", SOON, world, own_namespace),
+        alone(
+            "an injected pod costs one call, and its sidecar gets no token for the Kubernetes API",
+            2 * SOON,
+            one_call,
+        ),
         trial("a hundred pods created at once are all injected", 2 * SOON, world, hundred_at_once),
     ]
 }
@@ -192,5 +197,29 @@ async fn hundred_at_once(world: Arc<World>) -> anyhow::Result<()> {
     let manifests: Vec<_> = (0..100).map(|i| annotated(&format!("web-{i}"), 8080, &json!({}))).collect();
     let stored = try_join_all(manifests.iter().map(|pod| create(&pods, pod))).await?;
     ensure!(stored.iter().all(is_injected));
+    Ok(())
+}
+
+async fn one_call() -> anyhow::Result<()> {
+    let world = World::start(&[]).await?;
+    let pods = namespace(&world.api.client().await?, "one-call", json!({})).await?;
+    let injected = create_until(&pods, &annotated("first", 8080, &json!({})), SOON, is_injected).await?;
+    let mounts = container(&injected)?.volume_mounts.clone().unwrap_or_default();
+    ensure!(mounts.iter().all(|mount| mount.name == names::SIDECAR_VOLUME), "{mounts:?}");
+    let app = &injected.spec.context("a pod has a spec")?.containers[0];
+    let mounts = app.volume_mounts.clone().unwrap_or_default();
+    ensure!(
+        mounts.iter().any(|mount| mount.name.starts_with("kube-api-access")),
+        "the app has its own: {mounts:?}"
+    );
+    let calls = async || -> anyhow::Result<u32> {
+        let metrics = world.metrics().await?;
+        let count = "kube_booster_webhook_request_duration_seconds_count ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(count)).context("a count of calls")?;
+        Ok(line.parse()?)
+    };
+    let before = calls().await?;
+    create(&pods, &annotated("second", 8080, &json!({}))).await?;
+    ensure!(calls().await? == before + 1);
     Ok(())
 }
