@@ -1,8 +1,7 @@
 //! What touches the world. Adapters do not know each other; they meet in [`run`](crate::run).
 
+pub mod app;
 pub mod control_plane;
 pub mod pace;
 pub mod park;
-pub mod probe;
 pub mod record;
-pub mod send;

@@ -7,7 +7,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
     header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT},
 };
-use proto::plan::{self, Header};
+use proto::plan::{self, Header, Protocol};
 
 const OUR_USER_AGENT: HeaderValue = HeaderValue::from_static("kube-booster/1.0");
 const WARMUP: HeaderName = HeaderName::from_static("x-warmup-request");
@@ -18,6 +18,7 @@ const NOT_TO_SET: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODI
 /// A request to the app that lacks only what differs from one sending to the next.
 #[derive(Debug, Clone)]
 pub struct Message {
+    protocol: Protocol,
     request: Request<Bytes>,
     trace_id: Option<String>,
 }
@@ -43,6 +44,7 @@ impl Message {
         *message.request.body_mut() = Bytes::from(request.body.clone().unwrap_or_default());
         message.request.headers_mut().entry(WARMUP).or_insert(HeaderValue::from_static("true"));
         message.trace_id = Some(trace_id.to_owned());
+        message.protocol = request.protocol;
         Ok(message)
     }
 
@@ -58,7 +60,13 @@ impl Message {
         *request.uri_mut() = origin_form(path)?;
         *request.headers_mut() = header_map(headers)?;
         request.headers_mut().entry(USER_AGENT).or_insert(OUR_USER_AGENT);
-        Ok(Self { request, trace_id: None })
+        Ok(Self { protocol: Protocol::Http, request, trace_id: None })
+    }
+
+    /// How it travels.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// The request as it goes to `address`; `span` makes it a span of its own in its trace, which is not sampled.

@@ -20,6 +20,8 @@ pub enum Failure {
     Unreachable,
     /// It took too long.
     TimedOut,
+    /// No TLS with it.
+    Tls,
     /// The connection ended before the response did.
     Closed,
     /// The answer was not HTTP.
@@ -70,6 +72,7 @@ impl fmt::Display for Failure {
             Self::Refused => "connection refused",
             Self::Unreachable => "not connected",
             Self::TimedOut => "timed out",
+            Self::Tls => "TLS handshake failed",
             Self::Closed => "connection closed",
             Self::Malformed => "not HTTP",
         })

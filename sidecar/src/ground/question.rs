@@ -11,20 +11,28 @@ pub struct Question {
     pub port: u16,
     /// What to ask; without it an accepted connection is the answer.
     pub message: Option<Message>,
+    /// Whether it is asked over TLS.
+    pub is_tls: bool,
 }
 
 impl Question {
-    /// The question of `probe`. An https or gRPC probe becomes a TCP connect: that the port takes connections is all that
-    /// is asked of it so far.
+    /// The question of `probe`. A gRPC probe becomes a TCP connect: that the port takes connections is all that is asked
+    /// of it so far.
     pub fn of(probe: &Probe) -> Result<Self, Unsendable> {
         Ok(match probe {
-            Probe::HttpGet { port, path, protocol: Protocol::Http, headers } => {
-                Self { port: *port, message: Some(Message::of_probe(path, headers)?) }
-            }
-            Probe::HttpGet { port, .. } | Probe::TcpSocket { port } | Probe::Grpc { port, .. } => {
-                Self { port: *port, message: None }
-            }
+            Probe::HttpGet { port, path, protocol, headers } => Self {
+                port: *port,
+                message: Some(Message::of_probe(path, headers)?),
+                is_tls: *protocol == Protocol::Https,
+            },
+            Probe::TcpSocket { port } | Probe::Grpc { port, .. } => Self::of_port(*port),
         })
+    }
+
+    /// Whether `port` takes connections.
+    #[must_use]
+    pub fn of_port(port: u16) -> Self {
+        Self { port, message: None, is_tls: false }
     }
 }
 
@@ -33,16 +41,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_plain_http_probe_sends_a_request() {
+    fn an_http_probe_sends_its_request_and_the_others_connect() {
         let http = |protocol| Probe::HttpGet { port: 80, path: "/up".to_owned(), protocol, headers: vec![] };
-        for (probe, is_http) in [
-            (http(Protocol::Http), true),
-            (http(Protocol::Https), false),
-            (Probe::TcpSocket { port: 80 }, false),
-            (Probe::Grpc { port: 80, service: String::new() }, false),
+        for (probe, is_http, is_tls) in [
+            (http(Protocol::Http), true, false),
+            (http(Protocol::Https), true, true),
+            (Probe::TcpSocket { port: 80 }, false, false),
+            (Probe::Grpc { port: 80, service: String::new() }, false, false),
         ] {
             let question = Question::of(&probe).unwrap();
-            assert_eq!((question.port, question.message.is_some()), (80, is_http), "{probe:?}");
+            let found = (question.port, question.message.is_some(), question.is_tls);
+            assert_eq!(found, (80, is_http, is_tls), "{probe:?}");
         }
     }
 }

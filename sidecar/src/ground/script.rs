@@ -39,8 +39,10 @@ impl Script {
             return Err(Unplayable::BackToBack);
         }
         let message = |request: &proto::plan::Request| match request.protocol {
-            Protocol::Http => Ok(Message::of_warmup(request, &plan.trace_id)?),
-            other => Err(Unplayable::Protocol(other)),
+            Protocol::Http | Protocol::Https | Protocol::H2c => {
+                Ok(Message::of_warmup(request, &plan.trace_id)?)
+            }
+            Protocol::Grpc => Err(Unplayable::Protocol(Protocol::Grpc)),
         };
         let mut first = 0;
         let step = |step: &proto::plan::Step| {
@@ -97,10 +99,8 @@ mod tests {
         let mut quick = plan(vec![step(&["/"], 1)]);
         quick.shape = Shape::BackToBack { timeout_ms: 1 };
         assert_eq!(Script::of(&quick).unwrap_err().to_string(), "back-to-back warm-ups are not built yet");
-        for protocol in [Protocol::Https, Protocol::H2c, Protocol::Grpc] {
-            let mut other = plan(vec![step(&["/"], 1)]);
-            other.steps[0].requests[0].protocol = protocol;
-            assert!(matches!(Script::of(&other), Err(Unplayable::Protocol(found)) if found == protocol));
-        }
+        let mut grpc = plan(vec![step(&["/"], 1)]);
+        grpc.steps[0].requests[0].protocol = Protocol::Grpc;
+        assert!(matches!(Script::of(&grpc), Err(Unplayable::Protocol(Protocol::Grpc))));
     }
 }

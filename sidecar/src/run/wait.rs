@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    adapters::{control_plane::ControlPlane, probe},
+    adapters::{app::probe, control_plane::ControlPlane},
     ground::{patience::Patience, question::Question, settings::Errand, tried::Tried},
     log::log,
 };
@@ -50,7 +50,7 @@ async fn first_answer(errand: &Errand, tried: &Tried) -> IpAddr {
     if errand.question.port == errand.plan.port {
         return app;
     }
-    let warmed = Question { port: errand.plan.port, message: None };
+    let warmed = Question::of_port(errand.plan.port);
     probe::first_answer(&warmed, &errand.addresses, tried).await
 }
 

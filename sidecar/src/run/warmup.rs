@@ -10,7 +10,7 @@ use proto::report::{EndedBy, Report};
 use tokio::{select, time::Instant};
 
 use crate::{
-    adapters::{pace::Pace, send::Sender},
+    adapters::{app::send::Sender, pace::Pace},
     ground::{
         message::Message,
         schedule::Schedule,
@@ -98,7 +98,7 @@ impl Departure {
     async fn send(self, message: &Message, sender: &Sender, limit: Duration) -> Sample {
         let lateness = self.possible.elapsed();
         let request = message.to(sender.address(), random::bits());
-        let outcome = sender.send(request, limit).await;
+        let outcome = sender.send(message.protocol(), request, limit).await;
         Sample { index: self.index, kind: self.kind, latency: self.due.elapsed(), lateness, outcome }
     }
 }

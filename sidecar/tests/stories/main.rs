@@ -4,7 +4,9 @@
 mod app;
 mod control_plane;
 mod process;
+mod protocols;
 mod reporting;
 mod sending;
 mod setting;
+mod versions;
 mod waiting;

@@ -5,16 +5,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::Request;
 use http_body_util::Full;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::{
+    connection::{Connection, failure},
+    dial,
+};
 use crate::ground::{
     outcome::{Failure, Outcome},
     patience::pause,
@@ -53,19 +50,23 @@ pub async fn ask(question: &Question, address: SocketAddr) -> Result<(), Outcome
 }
 
 async fn answer(question: &Question, address: SocketAddr) -> Result<(), Outcome> {
-    let stream =
-        TcpStream::connect(address).await.map_err(|error| Outcome::Failed(Failure::to_connect(&error)))?;
-    let Some(message) = &question.message else { return Ok(()) };
-    let status = exchange(stream, message.to(address, 0)).await.map_err(Outcome::Failed)?;
-    let outcome = Outcome::Status(status);
+    let connection = if question.is_tls {
+        // The kubelet's probes speak HTTP/1.1 over TLS, too.
+        Connection::http1(dial::tls(address, false).await.map_err(Outcome::Failed)?).await
+    } else {
+        let stream = dial::tcp(address).await.map_err(Outcome::Failed)?;
+        if question.message.is_none() {
+            return Ok(());
+        }
+        Connection::http1(stream).await
+    };
+    let (mut connection, Some(message)) = (connection.map_err(Outcome::Failed)?, &question.message) else {
+        return Ok(());
+    };
+    let response = connection.send(message.to(address, 0).map(Full::new)).await;
+    let outcome = response.map_or_else(
+        |error| Outcome::Failed(failure(&error)),
+        |response| Outcome::Status(response.status().as_u16()),
+    );
     if outcome.is_success() { Ok(()) } else { Err(outcome) }
-}
-
-async fn exchange(stream: TcpStream, request: Request<Bytes>) -> Result<u16, Failure> {
-    let failure = |error: hyper::Error| if error.is_parse() { Failure::Malformed } else { Failure::Closed };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failure)?;
-    // Ends by itself once the sender and the response are dropped.
-    tokio::spawn(connection);
-    let response = sender.send_request(request.map(Full::new)).await.map_err(failure)?;
-    Ok(response.status().as_u16())
 }

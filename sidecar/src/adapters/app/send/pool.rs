@@ -1,4 +1,4 @@
-//! HTTP/1.1 over connections that are kept while the app keeps them.
+//! Connections of one kind, kept while the app keeps them.
 
 use std::{
     cell::{Cell, RefCell},
@@ -7,41 +7,46 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, uri::Scheme};
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{Builder, SendRequest},
-};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::body::Incoming;
 
+use super::super::{
+    connection::{Connection, failure},
+    dial,
+};
 use crate::ground::outcome::Failure;
 
 /// Most bytes of a body that are read; the connection of a longer one is closed.
 const MAX_BODY: usize = 1 << 20;
 
-/// For heads and for what is read at once: with 64 connections, 1 MiB of the container's limit.
-const MAX_BUFFER: usize = 16 << 10;
+/// What a connection runs over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Transport {
+    /// HTTP/1.1 in clear text.
+    Clear,
+    /// HTTP/2 in clear text.
+    ClearHttp2,
+    /// TLS, and the version of HTTP that the app prefers.
+    Tls,
+}
 
 /// Connections to one address.
 #[derive(Debug)]
 pub(super) struct Pool {
     address: SocketAddr,
+    transport: Transport,
     /// The longest idle one is used first: as many workers of the app as possible see requests.
     idle: RefCell<VecDeque<Connection>>,
+    /// One that takes many requests at once.
+    shared: RefCell<Option<Connection>>,
     opened: Cell<u32>,
 }
 
-type Connection = SendRequest<Full<Bytes>>;
-
 impl Pool {
-    pub(super) fn to(address: SocketAddr) -> Self {
-        Self { address, idle: RefCell::default(), opened: Cell::default() }
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn to(address: SocketAddr, transport: Transport) -> Self {
+        let (idle, shared, opened) = (RefCell::default(), RefCell::default(), Cell::default());
+        Self { address, transport, idle, shared, opened }
     }
 
     pub(super) fn opened(&self) -> u32 {
@@ -54,35 +59,47 @@ impl Pool {
     /// out again on a fresh one.
     pub(super) async fn exchange(&self, request: Request<Bytes>) -> Result<u16, Failure> {
         let request = request.map(Full::new);
-        if let Some(mut connection) = self.idle() {
-            match send(&mut connection, request.clone()).await {
+        if let Some(mut connection) = self.kept() {
+            match connection.send(request.clone()).await {
                 Err(error) if is_before_response(&error) => {}
                 sent => return self.finish(connection, sent.map_err(|error| failure(&error))?).await,
             }
         }
         let mut connection = self.open().await?;
-        let response = send(&mut connection, request).await.map_err(|error| failure(&error))?;
+        let response = connection.send(request).await.map_err(|error| failure(&error))?;
         self.finish(connection, response).await
     }
 
-    fn idle(&self) -> Option<Connection> {
+    fn kept(&self) -> Option<Connection> {
+        let mut shared = self.shared.borrow_mut();
+        shared.take_if(|connection| connection.is_closed());
+        if let Some(shared) = shared.as_ref().and_then(Connection::share) {
+            return Some(shared);
+        }
         let mut idle = self.idle.borrow_mut();
         idle.retain(|connection| !connection.is_closed());
         idle.pop_front()
     }
 
     async fn open(&self) -> Result<Connection, Failure> {
-        let to_connect = |error| Failure::to_connect(&error);
-        let stream = TcpStream::connect(self.address).await.map_err(to_connect)?;
-        stream.set_nodelay(true).map_err(to_connect)?;
-        let mut builder = Builder::new();
-        builder.max_buf_size(MAX_BUFFER);
-        let (sender, connection) =
-            builder.handshake(TokioIo::new(stream)).await.map_err(|error| failure(&error))?;
-        // Ends by itself once the sender and the response are dropped.
-        tokio::spawn(connection);
+        let connection = match self.transport {
+            Transport::Clear => Connection::http1(dial::tcp(self.address).await?).await?,
+            Transport::ClearHttp2 => Connection::http2(dial::tcp(self.address).await?, Scheme::HTTP).await?,
+            Transport::Tls => {
+                let stream = dial::tls(self.address, true).await?;
+                if dial::is_http2(&stream) {
+                    Connection::http2(stream, Scheme::HTTPS).await?
+                } else {
+                    Connection::http1(stream).await?
+                }
+            }
+        };
         self.opened.set(self.opened.get() + 1);
-        Ok(sender)
+        // Requests that leave before this one is answered take the same connection.
+        if let Some(handle) = connection.share() {
+            self.shared.borrow_mut().get_or_insert(handle);
+        }
+        Ok(connection)
     }
 
     /// Reads the body away and keeps the connection, unless the body is too long.
@@ -96,23 +113,13 @@ impl Pool {
                 return Ok(status);
             }
         }
-        self.idle.borrow_mut().push_back(connection);
+        if let Connection::Http1(_) = connection {
+            self.idle.borrow_mut().push_back(connection);
+        }
         Ok(status)
     }
 }
 
-async fn send(
-    connection: &mut Connection,
-    request: Request<Full<Bytes>>,
-) -> hyper::Result<Response<Incoming>> {
-    connection.ready().await?;
-    connection.send_request(request).await
-}
-
 fn is_before_response(error: &hyper::Error) -> bool {
     !error.is_parse() && !error.is_user()
-}
-
-fn failure(error: &hyper::Error) -> Failure {
-    if error.is_parse() { Failure::Malformed } else { Failure::Closed }
 }

@@ -1,0 +1,125 @@
+//! Each protocol that a plan may name.
+
+use http::Version;
+use proto::{
+    plan::{Header, Plan, Probe, Protocol, Request},
+    report::Report,
+};
+
+use crate::{
+    app,
+    control_plane::ControlPlane,
+    setting::{Setting, plan},
+    versions::{App, Manner, Speaks, mute},
+};
+
+async fn carry_out(plan: &Plan) -> Report {
+    let control_plane = ControlPlane::start().await;
+    Setting::new(plan, &control_plane).live().await;
+    control_plane.report()
+}
+
+fn by(protocol: Protocol, port: u16, count: u32) -> Plan {
+    let mut plan = plan(port, count, 200);
+    plan.steps[0].requests[0].protocol = protocol;
+    plan
+}
+
+async fn warm(protocol: Protocol, manner: Manner, count: u32) -> (Report, App) {
+    let app = App::start(manner).await;
+    let report = carry_out(&by(protocol, app.port, count)).await;
+    (report, app)
+}
+
+#[tokio::test]
+async fn https_takes_any_certificate_and_the_version_that_the_app_prefers() {
+    for (speaks, version) in [(Speaks::Tls, Version::HTTP_11), (Speaks::TlsHttp2, Version::HTTP_2)] {
+        let (report, app) = warm(Protocol::Https, Manner::of(speaks), 10).await;
+        assert_eq!((report.request_count, report.failed_count), (10, 0), "{speaks:?}: {}", report.message);
+        // A handshake on a busy machine may outlast the pause between two requests.
+        assert!(report.connections <= 3, "{speaks:?}: {}", report.connections);
+        assert!(app.seen().iter().all(|seen| seen.version == version), "{speaks:?}");
+    }
+}
+
+#[tokio::test]
+async fn h2c_speaks_http2_in_clear_text_from_the_first_byte() {
+    let (report, app) = warm(Protocol::H2c, Manner::of(Speaks::Clear), 10).await;
+    assert_eq!((report.request_count, report.failed_count, report.connections), (10, 0, 1));
+    for seen in app.seen() {
+        assert_eq!((seen.version, seen.host.as_deref()), (Version::HTTP_2, None));
+        assert_eq!(seen.authority, Some(format!("127.0.0.1:{}", app.port)));
+    }
+}
+
+#[tokio::test]
+async fn a_virtual_host_is_named_in_either_version() {
+    for (protocol, version) in [(Protocol::Http, Version::HTTP_11), (Protocol::H2c, Version::HTTP_2)] {
+        let app = App::start(Manner::of(Speaks::Clear)).await;
+        let mut plan = by(protocol, app.port, 1);
+        let headers = vec![Header { name: "Host".to_owned(), value: "shop.example".to_owned() }];
+        plan.steps[0].requests[0] = Request { protocol, headers, ..Request::get("/cart") };
+        assert_eq!(carry_out(&plan).await.failed_count, 0);
+        let seen = app.seen().pop().unwrap();
+        assert_eq!((seen.version, seen.path.as_str()), (version, "/cart"));
+        assert_eq!(seen.authority.or(seen.host).as_deref(), Some("shop.example"));
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_closes_its_http2_connections_costs_no_request() {
+    let manner = Manner { per_connection: Some(3), ..Manner::of(Speaks::Clear) };
+    let (report, app) = warm(Protocol::H2c, manner, 12).await;
+    assert_eq!((report.request_count, report.failed_count), (12, 0), "{}", report.message);
+    assert!((4..=5).contains(&report.connections), "{}", report.connections);
+    assert!(app.seen().len() >= 12);
+}
+
+#[tokio::test]
+async fn a_body_above_the_limit_does_not_end_an_http2_connection() {
+    let manner = Manner { body: 3 << 20, ..Manner::of(Speaks::TlsHttp2) };
+    let (report, _app) = warm(Protocol::Https, manner, 5).await;
+    assert_eq!((report.request_count, report.failed_count, report.connections), (5, 0, 1));
+}
+
+#[tokio::test]
+async fn an_app_that_does_not_speak_the_protocol_is_said_not_to() {
+    let old = app::App::start(|_| app::Reply::Status(200)).await;
+    let clear = App::start(Manner::of(Speaks::Clear)).await;
+    let tls = App::start(Manner::of(Speaks::Tls)).await;
+    for (protocol, port, cause) in [
+        (Protocol::Https, clear.port, "TLS handshake failed"),
+        (Protocol::H2c, old.port, "not HTTP"),
+        (Protocol::Http, tls.port, "not HTTP"),
+    ] {
+        let report = carry_out(&by(protocol, port, 2)).await;
+        assert_eq!((report.failed_count, report.success), (2, false), "{protocol:?}");
+        assert!(report.message.contains(&format!("2 x {cause}")), "{protocol:?}: {}", report.message);
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_accepts_and_says_nothing_times_out_in_each_protocol() {
+    let (port, _mute) = mute().await;
+    for protocol in [Protocol::Https, Protocol::H2c] {
+        let sender = sidecar::adapters::app::send::Sender::to(([127, 0, 0, 1], port).into());
+        let request = http::Request::get("/").body(bytes::Bytes::new()).unwrap();
+        let outcome = sender.send(protocol, request, std::time::Duration::from_millis(100)).await;
+        assert_eq!(outcome.to_string(), "timed out", "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_https_probe_is_asked_over_tls() {
+    let app = App::start(Manner::of(Speaks::TlsHttp2)).await;
+    let probe = Probe::HttpGet {
+        port: app.port,
+        path: "/ready".to_owned(),
+        protocol: Protocol::Https,
+        headers: Vec::new(),
+    };
+    let report = carry_out(&Plan { wait: probe, ..by(Protocol::Https, app.port, 1) }).await;
+    assert_eq!((report.request_count, report.failed_count), (1, 0));
+    let seen: Vec<_> = app.seen().into_iter().map(|seen| (seen.path, seen.version)).collect();
+    assert_eq!(seen, [("/ready".to_owned(), Version::HTTP_11), ("/".to_owned(), Version::HTTP_2)]);
+}
