@@ -18,6 +18,8 @@ main() {
   sleep 2
   "$hack/release_gates.sh"
   kubectl delete --kustomize "$root/manifests/base" --ignore-not-found --wait --timeout=120s >&2
+  # Of an overlay, which may or may not have been deployed.
+  kubectl delete clusterrolebinding,clusterrole kube-booster-evict-missed --ignore-not-found >&2
   "$hack/release_gates.sh"
   say "kube-booster is gone; pods that it warmed go on as they are"
 }

@@ -1,12 +1,16 @@
 //! The floor that talks: each module speaks with one outside party, and none imports another.
 
 pub mod admin;
+pub mod census;
 pub mod certificates;
 pub mod conditions;
 pub mod events;
+pub mod evictions;
+pub mod lease;
 pub mod logs;
 pub mod metrics;
 pub mod pods;
+pub mod reach;
 pub mod reports;
 pub mod server;
 pub mod webhook;

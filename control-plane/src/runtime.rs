@@ -2,6 +2,7 @@
 
 mod gatekeeper;
 mod identity;
+mod scan;
 mod start;
 mod tasks;
 
@@ -13,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     adapters::{
-        admin::AdminArgs, certificates::CertificateArgs, logs::LogArgs, reports::ReportArgs,
-        webhook::WebhookArgs,
+        admin::AdminArgs, certificates::CertificateArgs, lease::LeaseArgs, logs::LogArgs,
+        reports::ReportArgs, webhook::WebhookArgs,
     },
     ground::{annotations::GoDuration, injection::SidecarTemplate},
 };
@@ -35,6 +36,10 @@ pub struct Options {
     certificates: CertificateArgs,
     #[command(flatten)]
     gatekeeper: gatekeeper::GatekeeperArgs,
+    #[command(flatten)]
+    lease: LeaseArgs,
+    #[command(flatten)]
+    scan: scan::ScanArgs,
     /// The flags of the log
     #[command(flatten)]
     pub logs: LogArgs,

@@ -1,6 +1,6 @@
 //! Our control plane as it ships, against an API server on loopback, with the rights that the manifests give it.
 
-use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::api::{
@@ -16,7 +16,7 @@ use crate::{
     api_server::{ApiServer, free_port},
     daemon::Daemon,
     patience::{SOON, eventually},
-    programs,
+    programs, replica,
 };
 
 /// Our own namespace.
@@ -78,18 +78,13 @@ impl World {
 
     /// Starts the control plane and waits until it is ready.
     pub async fn start_control_plane(&mut self) -> anyhow::Result<()> {
-        let mut command = Command::new(programs::own("kube-booster-control-plane")?);
+        let mut command = replica::command(&self.control_plane_kubeconfig().await?)?;
         command
-            .env("KUBECONFIG", self.control_plane_kubeconfig().await?)
             .arg(format!("--webhook-port={}", self.webhook_port))
             .arg(format!("--report-port={}", self.report_port))
             .arg(format!("--report-address=127.0.0.1:{}", self.report_port))
             .arg(format!("--metrics-bind-address=127.0.0.1:{}", self.metrics_port))
             .arg(format!("--health-probe-bind-address=127.0.0.1:{}", self.health_port))
-            .args([
-                "--log-format=text",
-                "--log-level=debug,h2=info,hyper_util=info,kube_client=info,rustls=info,tower=info",
-            ])
             .args(&self.arguments);
         let daemon = Daemon::start(&command, &self.api.folder().join("control-plane.log"))?;
         let daemon = self.control_plane.insert(daemon);
@@ -112,6 +107,29 @@ impl World {
         daemon.terminate(SOON).await
     }
 
+    /// Asks the control plane to end, and does not wait for it.
+    pub fn ask_control_plane_to_end(&self) -> anyhow::Result<()> {
+        let pid = self.control_plane.as_ref().context("the control plane runs")?.pid();
+        let sent = std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
+        anyhow::ensure!(sent.success(), "kill: {sent}");
+        Ok(())
+    }
+
+    /// Connects to the webhook's port, as a new client does, without a request.
+    pub async fn connect_to_webhook(&self) -> anyhow::Result<tokio::net::TcpStream> {
+        Ok(tokio::net::TcpStream::connect(("127.0.0.1", self.webhook_port)).await?)
+    }
+
+    /// What the control plane is started with, beside what tests need.
+    pub(crate) fn arguments(&self) -> &[String] {
+        &self.arguments
+    }
+
+    /// What the control plane says of its readiness, with its status line.
+    pub async fn readiness(&self) -> anyhow::Result<String> {
+        http_get(self.health_port, "/readyz").await
+    }
+
     /// What the control plane logged so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -130,7 +148,7 @@ impl World {
         Ok(Client::try_from(kube::Config::from_custom_kubeconfig(config, &options).await?)?)
     }
 
-    async fn control_plane_kubeconfig(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) async fn control_plane_kubeconfig(&self) -> anyhow::Result<PathBuf> {
         let token = service_account_token(&self.api.client().await?, NAMESPACE, "kube-booster", None).await?;
         let path = self.api.folder().join("control-plane.kubeconfig");
         std::fs::write(&path, self.api.kubeconfig_for(&token)?)?;

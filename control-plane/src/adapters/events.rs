@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
 use kube::{
-    Client,
+    Api, Client,
+    api::{ObjectMeta, PostParams},
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use proto::names;
@@ -17,6 +22,9 @@ use crate::ground::observed::PodRef;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Notes that wait to be sent; more are dropped, for an Event is never worth a delay.
 const QUEUE: usize = 1_024;
+
+/// Longest text that the API server takes.
+const MAX_TEXT: usize = 1_024;
 
 /// What a pod's author is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +75,41 @@ pub fn recorder(client: Client) -> (Notes, impl Future<Output = ()>) {
         }
     };
     (Notes(sender), task)
+}
+
+/// Says `note` unless an Event of this `name` says it already, whichever replica made that.
+pub async fn say_once(client: &Client, name: &str, note: &Note) -> kube::Result<()> {
+    let events: Api<v1::Event> = Api::namespaced(client.clone(), &note.pod.namespace);
+    match timeout(TIMEOUT, events.create(&PostParams::default(), &event(name, note))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(()),
+        // The pod's namespace is about to go, and the Event would go with it.
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 403 | 404) => {
+            debug!(pod = %note.pod, %status, "cannot record an Event");
+            Ok(())
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(kube::Error::Service("no answer".into())),
+    }
+}
+
+fn event(name: &str, note: &Note) -> v1::Event {
+    let mut text = note.text.clone();
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    v1::Event {
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+        event_time: Some(MicroTime(Timestamp::now())),
+        type_: Some(if note.is_warning { "Warning" } else { "Normal" }.to_owned()),
+        reason: Some(note.reason.to_owned()),
+        note: Some(text),
+        action: Some("Warmup".to_owned()),
+        regarding: Some(reference(&note.pod)),
+        reporting_controller: Some(names::FIELD_MANAGER.to_owned()),
+        reporting_instance: Some(
+            std::env::var("HOSTNAME").unwrap_or_else(|_| names::FIELD_MANAGER.to_owned()),
+        ),
+        ..v1::Event::default()
+    }
 }
 
 fn reference(pod: &PodRef) -> ObjectReference {

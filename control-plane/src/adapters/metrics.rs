@@ -30,6 +30,14 @@ pub struct Metrics {
     webhook_duration: Histogram,
     webhook_in_flight: Gauge,
     certificate_expiry: Gauge,
+    leader: Gauge,
+    missed: Family<NamespaceLabels, Gauge>,
+    evictions: Family<ResultLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,6 +91,9 @@ impl Default for Metrics {
             webhook_duration: latency(),
             webhook_in_flight: Gauge::default(),
             certificate_expiry: Gauge::default(),
+            leader: Gauge::default(),
+            missed: Family::default(),
+            evictions: Family::default(),
         };
         metrics.registry = std::sync::Arc::new(metrics.registered());
         metrics
@@ -129,7 +140,18 @@ impl Metrics {
             "When the serving certificate expires",
             self.certificate_expiry.clone(),
         );
+        self.register_leaders(&mut all);
         all
+    }
+
+    fn register_leaders(&self, all: &mut Registry) {
+        all.register("leader", "Whether this replica leads", self.leader.clone());
+        all.register(
+            "pods_missed_injection",
+            "Pods that ask for a warm-up and were created while the webhook did not answer; the leader's",
+            self.missed.clone(),
+        );
+        all.register("evictions", "Evictions of missed pods, by what became of them", self.evictions.clone());
     }
 
     /// The text form of all families (`OpenMetrics` 1.0).
@@ -202,6 +224,24 @@ impl Metrics {
         }
     }
 
+    /// Notes whether this replica leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// Notes the missed pods that a scan has found, by their namespaces: all of them, or none where nobody scans.
+    pub fn missed_pods<'a>(&self, namespaces: impl IntoIterator<Item = &'a str>) {
+        self.missed.clear();
+        for namespace in namespaces {
+            self.missed.get_or_create(&NamespaceLabels { namespace: namespace.to_owned() }).inc();
+        }
+    }
+
+    /// Counts an eviction.
+    pub fn count_eviction(&self, result: &'static str) {
+        self.evictions.get_or_create(&ResultLabels { result }).inc();
+    }
+
     /// Notes when the serving certificate expires, in seconds since 1970.
     pub fn certificate_expires(&self, at: i64) {
         self.certificate_expiry.set(at);
@@ -247,6 +287,10 @@ mod tests {
         metrics.warmup_began("shop", Some("n1"));
         metrics.count_decision(&Decision::Skipped { reason: Skip::Job, warnings: Vec::new() });
         drop(metrics.review());
+        metrics.leads(true);
+        metrics.missed_pods(["shop", "bar"]);
+        metrics.missed_pods(["shop", "shop"]);
+        metrics.count_eviction("accepted");
         let text = metrics.encode();
         for line in [
             r#"kube_booster_warmup_total{namespace="shop",result="success"} 1"#,
@@ -259,8 +303,12 @@ mod tests {
             "kube_booster_webhook_request_duration_seconds_count 1",
             "kube_booster_webhook_in_flight 0",
             "kube_booster_certificate_expiry_timestamp_seconds 0",
+            "kube_booster_leader 1",
+            r#"kube_booster_pods_missed_injection{namespace="shop"} 2"#,
+            r#"kube_booster_evictions_total{result="accepted"} 1"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
+        assert!(!text.contains(r#"namespace="bar""#), "a pod that is missed no more counts no more");
     }
 }

@@ -28,6 +28,8 @@ pub enum News {
     Applied(Box<Observed>),
     /// The pod with this UID is gone.
     Deleted(Box<str>),
+    /// All closed gates that are on pods without our label, as the leader's scan found them.
+    Strays(Vec<Observed>),
 }
 
 type LivePod = Object<LiveSpec, LiveStatus>;

@@ -1,6 +1,7 @@
 //! The gRPC server: sidecars bring their reports, people and programs ask for them.
 
 mod access;
+mod missed;
 mod people;
 mod sidecars;
 
@@ -19,6 +20,7 @@ use tokio::{
 };
 use tonic::{Status, service::Routes};
 
+pub use self::missed::{MissedError, MissedPage, MissedQuestion};
 use self::{access::Access, people::People, sidecars::Sidecars};
 use crate::ground::{
     observed::PodRef,
@@ -80,10 +82,11 @@ pub enum Settled {
 pub async fn router(
     client: Client,
     calls: mpsc::Sender<Call>,
+    missed: mpsc::Sender<MissedQuestion>,
 ) -> Result<Router, tonic_reflection::server::Error> {
     let access = Access::new(client.clone());
     let sidecars = WarmupServiceServer::new(Sidecars::new(access.clone(), calls));
-    let people = ReportServiceServer::new(People::new(access, client));
+    let people = ReportServiceServer::new(People::new(access, client, missed));
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<WarmupServiceServer<Sidecars>>().await;
     health.set_serving::<ReportServiceServer<People>>().await;

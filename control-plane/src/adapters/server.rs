@@ -121,3 +121,6 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(KEEP_ALIVE);
     builder
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,9 +36,19 @@ impl Opening {
     /// Opens because no report came until `deadline`.
     #[must_use]
     pub fn by_deadline(observed: &Observed, deadline: Timestamp) -> Self {
+        Self::without_report(observed, deadline, NO_REPORT)
+    }
+
+    /// Opens, at `deadline`, a gate that the watch does not show.
+    #[must_use]
+    pub fn of_stray(observed: &Observed, deadline: Timestamp) -> Self {
+        Self::without_report(observed, deadline, NOT_WATCHED)
+    }
+
+    fn without_report(observed: &Observed, deadline: Timestamp, why: &str) -> Self {
         let report = Report {
             started: observed.containers_ready.unwrap_or(deadline).into(),
-            ..Report::without_requests(EndedBy::NoReport, deadline.into(), NO_REPORT)
+            ..Report::without_requests(EndedBy::NoReport, deadline.into(), why)
         };
         Self {
             pod: observed.pod.clone(),
@@ -103,6 +113,9 @@ impl Opening {
 
 const NO_REPORT: &str = "in service without a warm-up report: none came before the deadline; \
     see the logs of container kube-booster-warmup";
+
+const NOT_WATCHED: &str = "in service without a warm-up report: the pod has our readiness gate but not \
+    label kube-booster.io/injected, so nobody waits for its warm-up";
 
 /// An apply to `pods/status` of one `condition`, which has held since `transition`.
 pub(super) fn status_body(metadata: &Value, mut condition: Value, transition: Timestamp) -> Value {

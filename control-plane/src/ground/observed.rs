@@ -136,7 +136,27 @@ struct LiveRunning {
     started_at: Option<Timestamp>,
 }
 
+impl LiveSpec {
+    /// Whether our gate is among the pod's.
+    #[must_use]
+    pub fn has_gate(&self) -> bool {
+        self.readiness_gates.iter().any(|gate| &*gate.condition_type == names::CONDITION)
+    }
+
+    /// Whether our container is among the pod's.
+    #[must_use]
+    pub fn has_sidecar(&self) -> bool {
+        self.init_containers.iter().any(|container| &*container.name == names::SIDECAR_CONTAINER)
+    }
+}
+
 impl LiveStatus {
+    /// Whether all containers have ended for good.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase.as_deref(), Some("Succeeded" | "Failed"))
+    }
+
     fn is_true(&self, condition: &str) -> Option<&LiveCondition> {
         self.conditions.iter().find(|held| &*held.r#type == condition && &*held.status == "True")
     }
@@ -167,8 +187,7 @@ impl Observed {
 }
 
 fn gate(pod: &PodRef, annotation: Option<&str>, spec: &LiveSpec, status: &LiveStatus) -> Gate {
-    let has_gate = spec.readiness_gates.iter().any(|gate| &*gate.condition_type == names::CONDITION);
-    if !has_gate || matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+    if !spec.has_gate() || status.has_ended() {
         return Gate::Absent;
     }
     if status.is_true(names::CONDITION).is_some() {

@@ -72,6 +72,9 @@ pub struct OwnerReference<'a> {
     pub kind: Text<'a>,
     /// `controller`
     pub controller: Option<bool>,
+    /// `uid`
+    #[serde(borrow)]
+    pub uid: Option<Text<'a>>,
 }
 
 /// `spec`

@@ -3,6 +3,8 @@
 //! An index that is fed by the watch, by reports and by the clock, and that answers with openings. It has one owner,
 //! and nothing else decides that a gate opens.
 
+mod strays;
+
 use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
@@ -47,6 +49,8 @@ struct Entry {
     /// Whether the pod's condition says why it is held, or is about to.
     is_explained: bool,
     generation: u64,
+    /// Whether a scan found it, and the watch does not show it.
+    is_stray: bool,
 }
 
 /// A warm-up that has begun, as it is counted.
@@ -143,6 +147,7 @@ impl Warmups {
         }
         let entry = self.entries.entry(uid.clone()).or_insert_with(|| Entry::new(observed.clone()));
         entry.generation = self.generation;
+        entry.is_stray = false;
         if entry.knows_better(&observed) {
             return None;
         }
@@ -172,7 +177,8 @@ impl Warmups {
 
     /// The list is complete: what it did not name is gone. Returns the active warm-ups among these.
     pub fn reset_done(&mut self) -> Vec<Active> {
-        let gone = self.entries.iter().filter(|(_, entry)| entry.generation != self.generation);
+        let is_gone = |entry: &Entry| entry.generation != self.generation && !entry.is_stray;
+        let gone = self.entries.iter().filter(|(_, entry)| is_gone(entry));
         let gone: Vec<Box<str>> = gone.map(|(uid, _)| uid.clone()).collect();
         gone.iter().filter_map(|uid| self.delete(uid)).collect()
     }
@@ -305,6 +311,9 @@ impl Warmups {
             }
             stage => {
                 *stage = Stage::Waiting;
+                if entry.awaits_scan() {
+                    return None;
+                }
                 let due = entry.wants_attention(self.grace, self.fail_open_from, now);
                 self.schedule(uid, due.max(soon.filter(|_| due.is_some())));
                 None
@@ -344,6 +353,7 @@ impl Entry {
             due: None,
             active: None,
             generation: 0,
+            is_stray: false,
         }
     }
 
@@ -384,7 +394,9 @@ impl Entry {
         match &self.observed.gate {
             Gate::Closed(Some(record)) => Some(Opening::again(&self.observed, (**record).clone(), now)),
             Gate::Closed(None) => {
-                Some(Opening::by_deadline(&self.observed, readiness::deadline(&self.observed, grace)?))
+                let deadline = readiness::deadline(&self.observed, grace)?;
+                let by_deadline = if self.is_stray { Opening::of_stray } else { Opening::by_deadline };
+                Some(by_deadline(&self.observed, deadline))
             }
             Gate::Open | Gate::Absent => None,
         }

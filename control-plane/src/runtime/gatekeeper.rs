@@ -172,6 +172,11 @@ impl Gatekeeper {
                 self.count_end(ended.as_ref());
                 self.waiting.remove(&uid);
             }
+            News::Strays(found) => {
+                for ended in self.warmups.strays(found, now) {
+                    self.count_end(Some(&ended));
+                }
+            }
         }
     }
 

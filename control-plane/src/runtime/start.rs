@@ -1,6 +1,7 @@
 //! From options to running servers, and back down.
 
 use std::{
+    collections::HashSet,
     net::{Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -13,18 +14,20 @@ use kube::{Api, Client};
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 use tracing::{info, warn};
 
-use super::{Options, gatekeeper::Gatekeeper, identity::Identity, tasks::Tasks};
+use super::{Options, gatekeeper::Gatekeeper, identity::Identity, scan::Scanner, tasks::Tasks};
 use crate::{
     adapters::{
         admin::{self, Pending, Readiness},
-        certificates, events,
+        certificates, events, lease,
         metrics::Metrics,
-        pods, reports, server,
+        pods::{self, News},
+        reports::{self, MissedQuestion},
+        server,
         webhook::{self, Webhook},
     },
     ground::injection::SidecarTemplate,
@@ -32,6 +35,8 @@ use crate::{
 
 /// Calls and news that wait for the gatekeeper; a full queue of calls answers UNAVAILABLE.
 const QUEUE: usize = 1_024;
+/// People that wait for a list of missed pods.
+const QUESTIONS: usize = 16;
 /// Before another try when the API server does not answer at the start.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// For one such try.
@@ -60,6 +65,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         () = signals.received() => info!("stopping"),
         error = tasks.failed() => return Err(error),
     }
+    tasks.retire().cancel();
     let _not_ready = readiness.wait_for("nothing any more: stopping");
     tokio::time::sleep(LINGER).await;
     tasks.end().await;
@@ -76,8 +82,10 @@ async fn start(
     let client = connect().await?;
     let identity = establish(options, &client, metrics).await?;
     serve_webhook(options, tasks, &identity, metrics).await?;
-    let calls = serve_reports(options, tasks, &identity, &client).await?;
-    start_gatekeeper(options, tasks, (client, metrics.clone(), pods), calls);
+    let (calls, questions) = serve_reports(options, tasks, &identity, &client).await?;
+    let news = start_gatekeeper(options, tasks, (client.clone(), metrics.clone(), pods), calls);
+    let leads = start_election(options, tasks, &client, metrics);
+    start_scanner(options, tasks, (client, metrics.clone(), identity.template(), news), (leads, questions));
     patiently(|| identity.register()).await;
     tasks.spawn("certificates", identity.keep(tasks.stop()));
     drop(certificate);
@@ -215,13 +223,14 @@ async fn serve_reports(
     tasks: &mut Tasks,
     identity: &Identity,
     client: &Client,
-) -> anyhow::Result<mpsc::Receiver<reports::Call>> {
+) -> anyhow::Result<(mpsc::Receiver<reports::Call>, mpsc::Receiver<MissedQuestion>)> {
     let (calls, received) = mpsc::channel(QUEUE);
+    let (questions, asked) = mpsc::channel(QUESTIONS);
     let listener = bind_all(options.reports.report_port).await?;
     let tls = server::tls(Arc::new(identity.served()), &[b"h2"]);
-    let router = reports::router(client.clone(), calls).await?;
+    let router = reports::router(client.clone(), calls, questions).await?;
     tasks.spawn("report server", server::serve(listener, tls, router, tasks.stop()));
-    Ok(received)
+    Ok((received, asked))
 }
 
 fn start_gatekeeper(
@@ -229,14 +238,51 @@ fn start_gatekeeper(
     tasks: &mut Tasks,
     (client, metrics, synced): (Client, Metrics, Pending),
     calls: mpsc::Receiver<reports::Call>,
-) {
+) -> mpsc::Sender<News> {
     let (notes, recorder) = events::recorder(client.clone());
     let (news, heard) = mpsc::channel(QUEUE);
     let gatekeeper = Gatekeeper::new(&options.gatekeeper, client.clone(), metrics, notes, synced);
-    tasks.spawn_until_stop("watch of pods", pods::watch(client, news));
+    tasks.spawn_until_stop("watch of pods", pods::watch(client, news.clone()));
     // Ends with the last note, after the gatekeeper.
     tasks.spawn("recorder of Events", recorder);
     tasks.spawn("gatekeeper", gatekeeper.run(heard, calls, tasks.stop()));
+    news
+}
+
+/// Whether this replica leads, from now on.
+fn start_election(
+    options: &Options,
+    tasks: &mut Tasks,
+    client: &Client,
+    metrics: &Metrics,
+) -> watch::Receiver<bool> {
+    let (told, leads) = watch::channel(false);
+    let place = (client.clone(), options.namespace.clone());
+    tasks.spawn(
+        "election of the leader",
+        lease::lead(options.lease, place, told, metrics.clone(), tasks.retire()),
+    );
+    leads
+}
+
+fn start_scanner(
+    options: &Options,
+    tasks: &mut Tasks,
+    (client, metrics, template, news): (Client, Metrics, super::Template, mpsc::Sender<News>),
+    (leads, questions): (watch::Receiver<bool>, mpsc::Receiver<MissedQuestion>),
+) {
+    let scanner = Scanner {
+        client,
+        own_namespace: options.namespace.clone(),
+        interval: options.scan.scan_interval,
+        evicts: options.scan.evict_missed_pods,
+        template,
+        metrics,
+        news,
+        said: HashSet::new(),
+        refused: HashSet::new(),
+    };
+    tasks.spawn_until_stop("scan of all pods", scanner.run(leads, questions));
 }
 
 #[cfg(test)]

@@ -14,12 +14,18 @@ const DRAIN: Duration = Duration::from_secs(15);
 /// Named tasks that run until they are told to stop.
 pub(super) struct Tasks {
     set: JoinSet<&'static str>,
+    retire: Stop,
     stop: Stop,
 }
 
 impl Tasks {
     pub(super) fn new() -> Self {
-        Self { set: JoinSet::new(), stop: Stop::new() }
+        Self { set: JoinSet::new(), retire: Stop::new(), stop: Stop::new() }
+    }
+
+    /// Cancelled as soon as the process is asked to end, while it still serves: for what others take over at once.
+    pub(super) fn retire(&self) -> Stop {
+        self.retire.clone()
     }
 
     /// Cancelled when all tasks are to stop.
@@ -58,6 +64,7 @@ impl Tasks {
 
     /// Tells all tasks to stop and waits until they have, within bounds.
     pub(super) async fn end(mut self) {
+        self.retire.cancel();
         self.stop.cancel();
         let ended = async { while self.set.join_next().await.is_some() {} };
         if timeout(DRAIN, ended).await.is_err() {

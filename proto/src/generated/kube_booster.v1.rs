@@ -642,6 +642,36 @@ pub struct ListReportsResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListMissedPodsRequest {
+    /// Empty: all namespaces.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// As for `kubectl get --selector`.
+    #[prost(string, tag = "2")]
+    pub label_selector: ::prost::alloc::string::String,
+    /// Pods to look at, at most 500, which is also the default; a page holds the missed ones among them, often none.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// `next_page_token` of the page before; empty for the first.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListMissedPodsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub pods: ::prost::alloc::vec::Vec<MissedPod>,
+    /// Empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MissedPod {
+    #[prost(message, optional, tag = "1")]
+    pub pod: ::core::option::Option<PodReference>,
+    #[prost(message, optional, tag = "2")]
+    pub created: ::core::option::Option<::prost_types::Timestamp>,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum State {
@@ -802,6 +832,34 @@ pub mod report_service_client {
                 .insert(GrpcMethod::new("kube_booster.v1.ReportService", "ListReports"));
             self.inner.unary(req, path, codec).await
         }
+        /// Pods that ask for a warm-up and were created while the webhook did not answer: they were not held, are not warmed
+        /// and have no report. Needs the verb list.
+        pub async fn list_missed_pods(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMissedPodsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMissedPodsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/kube_booster.v1.ReportService/ListMissedPods",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("kube_booster.v1.ReportService", "ListMissedPods"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -827,6 +885,15 @@ pub mod report_service_server {
             request: tonic::Request<super::ListReportsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListReportsResponse>,
+            tonic::Status,
+        >;
+        /// Pods that ask for a warm-up and were created while the webhook did not answer: they were not held, are not warmed
+        /// and have no report. Needs the verb list.
+        async fn list_missed_pods(
+            &self,
+            request: tonic::Request<super::ListMissedPodsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMissedPodsResponse>,
             tonic::Status,
         >;
     }
@@ -984,6 +1051,52 @@ pub mod report_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListReportsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/kube_booster.v1.ReportService/ListMissedPods" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListMissedPodsSvc<T: ReportService>(pub Arc<T>);
+                    impl<
+                        T: ReportService,
+                    > tonic::server::UnaryService<super::ListMissedPodsRequest>
+                    for ListMissedPodsSvc<T> {
+                        type Response = super::ListMissedPodsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListMissedPodsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReportService>::list_missed_pods(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListMissedPodsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

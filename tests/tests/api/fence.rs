@@ -95,6 +95,10 @@ async fn least_privilege(world: Arc<World>) -> anyhow::Result<()> {
     ] {
         ensure!(!can(verb, resource, &["--all-namespaces"])?, "may {verb} {resource}");
     }
+    ensure!(!can("create", "pods", &["--subresource=eviction", "--all-namespaces"])?, "may evict pods");
+    let own = ["--namespace", "kube-booster-system"];
+    ensure!(can("update", "leases.coordination.k8s.io/kube-booster", &own)?, "may not lead");
+    ensure!(!can("update", "leases.coordination.k8s.io/other", &own)?, "may write any Lease");
     ensure!(!can("get", "secrets/other", &["--namespace", "kube-booster-system"])?);
     Ok(())
 }

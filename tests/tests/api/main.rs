@@ -8,8 +8,10 @@ mod fence;
 mod flags;
 mod gates;
 mod holding;
+mod leader;
 mod people;
 mod recovery;
+mod scan;
 mod sidecars;
 
 use std::{process::ExitCode, sync::Arc};
@@ -43,6 +45,6 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         people::trials(world),
         sidecars::trials(world),
     ];
-    let alone = [flags::trials(), recovery::trials()];
+    let alone = [flags::trials(), recovery::trials(), leader::trials(), scan::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }

@@ -9,14 +9,19 @@ use proto::{
     names,
     report::Record,
     v1::{
-        self, GetReportRequest, ListReportsRequest, ListReportsResponse, PodReference, State,
-        report_service_server::ReportService,
+        self, GetReportRequest, ListMissedPodsRequest, ListMissedPodsResponse, ListReportsRequest,
+        ListReportsResponse, PodReference, State, report_service_server::ReportService,
     },
 };
+use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 use tracing::warn;
 
-use super::{Access, in_time, unavailable};
+use super::{
+    Access, in_time,
+    missed::{self, MissedQuestion},
+    unavailable,
+};
 
 /// Most reports of one page, and how many there are when the caller does not say.
 const MAX_PAGE: u32 = 500;
@@ -24,11 +29,12 @@ const MAX_PAGE: u32 = 500;
 pub(super) struct People {
     access: Access,
     client: Client,
+    missed: mpsc::Sender<MissedQuestion>,
 }
 
 impl People {
-    pub(super) fn new(access: Access, client: Client) -> Self {
-        Self { access, client }
+    pub(super) fn new(access: Access, client: Client, missed: mpsc::Sender<MissedQuestion>) -> Self {
+        Self { access, client, missed }
     }
 }
 
@@ -64,11 +70,7 @@ impl ReportService for People {
     ) -> Result<Response<ListReportsResponse>, Status> {
         let user = self.access.authenticate(request.metadata()).await?;
         let asked = request.into_inner();
-        if !asked.namespace.is_empty() && !is_dns_name(&asked.namespace) {
-            return Err(Status::invalid_argument(
-                "namespace must be the name of a namespace, or empty for all",
-            ));
-        }
+        check_namespace(&asked.namespace)?;
         self.access.authorize(&user, "list", &asked.namespace, "").await?;
         let pods: Api<Pod> = match asked.namespace.as_str() {
             "" => Api::all(self.client.clone()),
@@ -81,14 +83,21 @@ impl ReportService for People {
             next_page_token: page.metadata.continue_.unwrap_or_default(),
         }))
     }
+
+    async fn list_missed_pods(
+        &self,
+        request: Request<ListMissedPodsRequest>,
+    ) -> Result<Response<ListMissedPodsResponse>, Status> {
+        let user = self.access.authenticate(request.metadata()).await?;
+        let asked = request.into_inner();
+        check_namespace(&asked.namespace)?;
+        self.access.authorize(&user, "list", &asked.namespace, "").await?;
+        Ok(Response::new(missed::list(&self.missed, asked).await?))
+    }
 }
 
 fn list_params(asked: &ListReportsRequest) -> Result<ListParams, Status> {
-    let page = match u32::try_from(asked.page_size) {
-        Ok(0) => MAX_PAGE,
-        Ok(size) => size.min(MAX_PAGE),
-        Err(_) => return Err(Status::invalid_argument("page_size must not be negative")),
-    };
+    let page = page_size(asked.page_size)?;
     let ours = format!("{}=true", names::INJECTED_LABEL);
     let selector = match asked.label_selector.as_str() {
         "" => ours,
@@ -96,6 +105,22 @@ fn list_params(asked: &ListReportsRequest) -> Result<ListParams, Status> {
     };
     let params = ListParams::default().labels(&selector).limit(page);
     Ok(if asked.page_token.is_empty() { params } else { params.continue_token(&asked.page_token) })
+}
+
+/// Objects of a page of which a caller asked for `asked`.
+pub(super) fn page_size(asked: i32) -> Result<u32, Status> {
+    match u32::try_from(asked) {
+        Ok(0) => Ok(MAX_PAGE),
+        Ok(size) => Ok(size.min(MAX_PAGE)),
+        Err(_) => Err(Status::invalid_argument("page_size must not be negative")),
+    }
+}
+
+fn check_namespace(namespace: &str) -> Result<(), Status> {
+    if namespace.is_empty() || is_dns_name(namespace) {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("namespace must be the name of a namespace, or empty for all"))
 }
 
 /// What ends up in a path of the API server's; a slash there would name another resource.

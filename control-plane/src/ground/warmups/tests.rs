@@ -349,3 +349,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_stray_gate_opens_at_its_deadline_and_says_why_it_had_to() {
+    let mut warmups = Warmups::new(Duration::from_secs(30), at(0));
+    assert_eq!(warmups.strays(vec![closed("u1", 7)], at(100)), []);
+    // The watch, which does not show it, does not make it forgotten.
+    warmups.reset();
+    warmups.reset_done();
+    assert_eq!(warmups.next_due(), Some(at(160)));
+    let opening = warmups.next(at(160)).unwrap();
+    assert_eq!(opening.record.reason, Reason::WarmupTimedOut);
+    assert!(opening.message().contains("label kube-booster.io/injected"), "{}", opening.message());
+    // Nor does the next scan, while how the apply ends is not known.
+    warmups.strays(Vec::new(), at(161));
+    assert!(warmups.applied("u1", Some("8"), at(161)).is_some());
+    warmups.strays(Vec::new(), at(220));
+    assert_eq!(warmups.begin(&pod("u1")), Begun::Unknown, "forgotten");
+}
+
+#[test]
+fn a_stray_that_has_changed_since_the_scan_waits_for_the_next() {
+    let mut warmups = Warmups::new(Duration::from_secs(30), at(0));
+    warmups.strays(vec![closed("u1", 7)], at(170));
+    warmups.next(at(170)).unwrap();
+    warmups.not_applied("u1", &Outcome::Conflict, at(170));
+    assert_eq!(warmups.next_due(), None);
+    warmups.strays(vec![closed("u1", 8)], at(230));
+    assert_eq!(warmups.next(at(230)).unwrap().resource_version.as_deref(), Some("8"));
+}
+
+#[test]
+fn a_stray_that_reports_is_opened_by_its_report() {
+    let mut warmups = Warmups::new(Duration::from_secs(30), at(0));
+    warmups.strays(vec![closed("u1", 7)], at(100));
+    assert_eq!(warmups.record(&pod("u1"), report(true), at(101)), Recorded::Accepted);
+    assert_eq!(warmups.next(at(101)).unwrap().record.reason, Reason::WarmupSucceeded);
+}
+
+#[test]
+fn what_the_watch_shows_is_no_stray() {
+    let mut warmups = warmups_with(closed("u1", 9));
+    warmups.strays(vec![closed("u1", 7)], at(101));
+    warmups.strays(Vec::new(), at(102));
+    assert_eq!(warmups.next(at(160)).unwrap().resource_version.as_deref(), Some("9"));
+}

@@ -1,0 +1,110 @@
+use axum::routing::get;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tokio_rustls::{TlsConnector, client};
+
+use super::*;
+use crate::adapters::certificates::{Authority, Served};
+
+const GOAWAY: u8 = 7;
+
+/// A server whose `/slow` says when it was asked, and takes a second to answer.
+struct World {
+    port: u16,
+    stop: CancellationToken,
+    asked: mpsc::Receiver<()>,
+    server: JoinHandle<()>,
+    roots: RootCertStore,
+}
+
+impl World {
+    async fn start() -> Self {
+        let authority = Authority::generate().unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.certificate().as_bytes()).unwrap()).unwrap();
+        let served = Served::new(authority.issue(vec!["localhost".to_owned()]).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, stop) = (listener.local_addr().unwrap().port(), CancellationToken::new());
+        let (sender, asked) = mpsc::channel(1);
+        let slow = async move || {
+            sender.send(()).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            "done"
+        };
+        let router = Router::new().route("/slow", get(slow)).route("/", get(async || "ok"));
+        let tls = tls(Arc::new(served), &[b"h2", b"http/1.1"]);
+        let server = tokio::spawn(serve(listener, tls, router, stop.clone()));
+        Self { port, stop, asked, server, roots }
+    }
+
+    async fn connect(&self, protocol: &[u8]) -> client::TlsStream<TcpStream> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let mut config = builder.with_root_certificates(self.roots.clone()).with_no_client_auth();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    }
+}
+
+async fn rest(stream: &mut client::TlsStream<TcpStream>) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_and_its_connection_closed() {
+    let mut world = World::start().await;
+    let mut stream = world.connect(b"http/1.1").await;
+    stream.write_all(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    world.asked.recv().await.unwrap();
+    world.stop.cancel();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    world.server.await.unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", world.port)).await.is_err());
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_the_server() {
+    let world = World::start().await;
+    let mut stream = world.connect(b"http/1.1").await;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    world.stop.cancel();
+    timeout(Duration::from_secs(5), world.server).await.unwrap().unwrap();
+}
+
+/// The type of the next frame.
+async fn frame(stream: &mut client::TlsStream<TcpStream>) -> u8 {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    stream.read_exact(&mut vec![0; length as usize]).await.unwrap();
+    head[3]
+}
+
+#[tokio::test]
+async fn an_http_2_client_is_told_to_go_away() {
+    let world = World::start().await;
+    let mut stream = world.connect(b"h2").await;
+    let empty_settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&empty_settings).await.unwrap();
+    assert_eq!(frame(&mut stream).await, 4, "the server's settings");
+    world.stop.cancel();
+    let told = async { while frame(&mut stream).await != GOAWAY {} };
+    timeout(Duration::from_secs(5), told).await.unwrap();
+}

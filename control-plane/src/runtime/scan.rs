@@ -1,0 +1,278 @@
+//! The leader's look at all pods: who was missed, who was skipped, which gates nobody watches.
+
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::Args;
+use jiff::Timestamp;
+use kube::Client;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+use tracing::{info, warn};
+
+use super::{Template, go_duration};
+use crate::{
+    adapters::{
+        census::{self, Asked, CensusError, PAGE},
+        events::{self, Note},
+        evictions::{self, Evicted},
+        metrics::Metrics,
+        pods::News,
+        reach,
+        reports::{MissedError, MissedPage, MissedQuestion},
+    },
+    ground::{
+        observed::Observed,
+        scan::{self, Finding, NotWarmed, Page},
+    },
+};
+
+/// From the moment at which a replica leads to its first look.
+const SOON: Duration = Duration::from_secs(5);
+/// Events of one look; what is left is said after the next.
+const MAX_EVENTS: usize = 100;
+/// Looks without a newly missed pod before one is evicted.
+const CALM: u32 = 2;
+
+/// Flags of the leader's scan.
+#[derive(Debug, Args)]
+pub(super) struct ScanArgs {
+    /// How often the leader looks at all pods for those that were missed, and for gates that nobody watches
+    #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = interval)]
+    pub(super) scan_interval: Duration,
+    /// Evict missed pods, one after a scan at most, so that their controllers make them again; needs the right to it
+    #[arg(long)]
+    pub(super) evict_missed_pods: bool,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = go_duration(text)?;
+    if interval < Duration::from_secs(1) {
+        return Err("use a duration of 1s or more".to_owned());
+    }
+    Ok(interval)
+}
+
+pub(super) struct Scanner {
+    pub(super) client: Client,
+    pub(super) own_namespace: String,
+    pub(super) interval: Duration,
+    pub(super) evicts: bool,
+    pub(super) template: Template,
+    pub(super) metrics: Metrics,
+    pub(super) news: mpsc::Sender<News>,
+    /// The names of the Events that are still true; each is said once.
+    pub(super) said: HashSet<String>,
+    /// UIDs of the pods that could not be evicted in this round.
+    pub(super) refused: HashSet<Box<str>>,
+}
+
+/// What a look at all pods has found.
+#[derive(Default)]
+struct Found {
+    missed: Vec<NotWarmed>,
+    skipped: Vec<NotWarmed>,
+    strays: Vec<Observed>,
+}
+
+impl Scanner {
+    /// Looks at all pods while this replica `leads`, and answers questions in any case.
+    pub(super) async fn run(
+        mut self,
+        mut leads: watch::Receiver<bool>,
+        mut questions: mpsc::Receiver<MissedQuestion>,
+    ) {
+        let mut next = Instant::now() + SOON.min(self.interval);
+        let mut can_change = true;
+        loop {
+            let leads_now = *leads.borrow_and_update();
+            tokio::select! {
+                changed = leads.changed(), if can_change => {
+                    can_change = changed.is_ok();
+                    next = Instant::now() + SOON.min(self.interval);
+                    if !*leads.borrow() {
+                        self.retire().await;
+                    }
+                }
+                Some(question) = questions.recv() => self.answer(question).await,
+                () = sleep_until(next), if leads_now => {
+                    if let Err(error) = self.scan(&leads).await {
+                        warn!(error = format!("{error:#}"), "the scan of all pods broke off");
+                    }
+                    next = Instant::now() + self.interval;
+                }
+            }
+        }
+    }
+
+    /// Leaves pods and numbers to the next leader.
+    async fn retire(&mut self) {
+        self.said.clear();
+        self.metrics.missed_pods([]);
+        let _ = self.news.send(News::Strays(Vec::new())).await;
+    }
+
+    async fn scan(&mut self, leads: &watch::Receiver<bool>) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let found = self.look_at_all().await?;
+        if !*leads.borrow() {
+            return Ok(());
+        }
+        let Found { missed, skipped, strays } = found;
+        let (missed_pods, skipped_pods, stray_pods) = (missed.len(), skipped.len(), strays.len());
+        info!(took = ?start.elapsed(), missed_pods, skipped_pods, stray_pods, "all pods were looked at");
+        self.metrics.missed_pods(missed.iter().map(|missed| &*missed.pod.namespace));
+        self.news.send(News::Strays(strays)).await.context("nobody opens gates any more")?;
+        self.say(&missed, &skipped).await;
+        if self.evicts {
+            self.evict_one(&missed).await;
+        }
+        Ok(())
+    }
+
+    async fn look_at_all(&self) -> anyhow::Result<Found> {
+        let namespaces = reach::namespaces(&self.client, &self.own_namespace).await?;
+        let (mut found, mut asked) = (Found::default(), Asked { limit: PAGE, ..Asked::default() });
+        loop {
+            let text = census::page(&self.client, &asked).await?;
+            let page: Page<'_> = serde_json::from_str(&text).context("cannot read the list of pods")?;
+            let template = self.template.borrow().clone();
+            for finding in page.findings(Timestamp::now(), &template, |name| namespaces.contains(name)) {
+                match finding {
+                    Finding::Missed(missed) => found.missed.push(missed),
+                    Finding::Skipped(skipped) => found.skipped.push(skipped),
+                    Finding::Stray(observed) => found.strays.push(*observed),
+                }
+            }
+            match page.next() {
+                Some(token) => token.clone_into(&mut asked.token),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// Tells the authors, each once.
+    async fn say(&mut self, missed: &[NotWarmed], skipped: &[NotWarmed]) {
+        let missed = missed.iter().map(|missed| (missed_event(missed), "InjectionMissed", missed));
+        let skipped = skipped.iter().map(|skipped| (skipped_event(skipped), "InjectionSkipped", skipped));
+        let (mut still_said, mut left) = (HashSet::new(), MAX_EVENTS);
+        for (name, reason, NotWarmed { pod, why, .. }) in missed.chain(skipped) {
+            if self.said.contains(&name) || still_said.contains(&name) {
+                still_said.insert(name);
+                continue;
+            }
+            if left == 0 {
+                continue;
+            }
+            left -= 1;
+            let note = Note { pod: pod.clone(), reason, text: why.clone(), is_warning: true };
+            match events::say_once(&self.client, &name, &note).await {
+                Ok(()) => {
+                    still_said.insert(name);
+                }
+                Err(error) => warn!(%pod, reason, %error, "cannot record an Event yet"),
+            }
+        }
+        self.said = still_said;
+    }
+
+    /// A refusal waits for the next turn, after all others.
+    async fn evict_one(&mut self, missed: &[NotWarmed]) {
+        let candidates = scan::to_evict(missed, Timestamp::now(), self.interval * CALM);
+        if candidates.iter().all(|missed| self.refused.contains(&missed.pod.uid)) {
+            self.refused.clear();
+        }
+        let next = candidates.into_iter().find(|missed| !self.refused.contains(&missed.pod.uid));
+        let Some(NotWarmed { pod, .. }) = next else { return };
+        let evicted = evictions::evict(&self.client, pod).await;
+        self.metrics.count_eviction(evicted.label());
+        if matches!(evicted, Evicted::Refused | Evicted::Failed) {
+            self.refused.insert(pod.uid.clone());
+        }
+    }
+
+    async fn answer(&self, question: MissedQuestion) {
+        let MissedQuestion { namespace, labels, limit, token, answer } = question;
+        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
+        let page = self.missed_page(&Asked { namespace, labels, limit, token }).await;
+        let page = page.map_err(|error| match mistake(&error) {
+            Some(why) => MissedError::Asked(why),
+            None => {
+                warn!(error = format!("{error:#}"), "cannot list missed pods");
+                MissedError::Unavailable
+            }
+        });
+        let _ = answer.send(page);
+    }
+
+    async fn missed_page(&self, asked: &Asked) -> anyhow::Result<MissedPage> {
+        let text = census::page(&self.client, asked).await?;
+        let page: Page<'_> = serde_json::from_str(&text).context("cannot read the list of pods")?;
+        let namespaces = reach::namespaces(&self.client, &self.own_namespace).await?;
+        let template = self.template.borrow().clone();
+        let findings = page.findings(Timestamp::now(), &template, |name| namespaces.contains(name));
+        let missed = findings.filter_map(|finding| match finding {
+            Finding::Missed(missed) => Some(missed),
+            Finding::Skipped(_) | Finding::Stray(_) => None,
+        });
+        Ok(MissedPage { pods: missed.collect(), next: page.next().map(str::to_owned) })
+    }
+}
+
+/// What the API server has to say about the question itself.
+fn mistake(error: &anyhow::Error) -> Option<String> {
+    let Some(CensusError::Api(error)) = error.downcast_ref() else { return None };
+    match error.as_ref() {
+        kube::Error::Api(status) if status.code == 400 => Some(status.message.clone()),
+        kube::Error::Api(status) if status.code == 410 => {
+            Some("the page token has expired; start again without one".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The same for all replicas, so that the API server refuses what another one has said.
+fn missed_event(missed: &NotWarmed) -> String {
+    format!("kube-booster-missed.{}", missed.pod.uid)
+}
+
+/// One for all pods of a controller, until there is something else to say.
+fn skipped_event(skipped: &NotWarmed) -> String {
+    let mut why = DefaultHasher::new();
+    skipped.why.hash(&mut why);
+    let uid = skipped.controller.as_ref().unwrap_or(&skipped.pod.uid);
+    format!("kube-booster-skipped.{uid}.{:016x}", why.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::observed::PodRef;
+
+    #[test]
+    fn an_event_is_the_same_for_all_pods_of_a_controller_and_for_all_replicas() {
+        let pod = |uid: &str, controller: Option<&str>, why: &str| NotWarmed {
+            pod: PodRef { namespace: "shop".into(), name: "web".into(), uid: uid.into() },
+            created: Timestamp::UNIX_EPOCH,
+            controller: controller.map(Into::into),
+            why: why.to_owned(),
+        };
+        let name = |uid, controller, why| skipped_event(&pod(uid, controller, why));
+        assert_eq!(name("u1", Some("r1"), "bad"), name("u2", Some("r1"), "bad"));
+        assert_ne!(name("u1", Some("r1"), "bad"), name("u1", Some("r1"), "worse"));
+        assert_ne!(name("u1", None, "bad"), name("u2", None, "bad"));
+        assert_eq!(missed_event(&pod("u1", Some("r1"), "")), "kube-booster-missed.u1");
+    }
+
+    #[test]
+    fn a_scan_interval_below_a_second_is_refused() {
+        assert_eq!(interval("1m"), Ok(Duration::from_mins(1)));
+        assert!(interval("0s").is_err() && interval("999ms").is_err() && interval("1").is_err());
+    }
+}
