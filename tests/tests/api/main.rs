@@ -10,6 +10,7 @@ mod gates;
 mod people;
 mod recovery;
 mod sidecars;
+mod templates;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -40,6 +41,7 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         gates::trials(world),
         people::trials(world),
         sidecars::trials(world),
+        templates::trials(world),
     ];
     let alone = [flags::trials(), recovery::trials()];
     shared.into_iter().chain(alone).flatten().collect()
