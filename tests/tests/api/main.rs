@@ -9,6 +9,7 @@ mod flags;
 mod gates;
 mod people;
 mod recovery;
+mod rights;
 mod sidecars;
 mod templates;
 
@@ -40,6 +41,7 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         fence::trials(world),
         gates::trials(world),
         people::trials(world),
+        rights::trials(world),
         sidecars::trials(world),
         templates::trials(world),
     ];
