@@ -93,13 +93,13 @@ async fn in_all_namespaces(world: Arc<World>) -> anyhow::Result<()> {
         &world,
         "rights-everywhere",
         "rights-everywhere",
-        &expect![[r#"
+        &expect![[r"
         create subjectaccessreviews.authorization.k8s.io
         create tokenreviews.authentication.k8s.io
         create,patch events.events.k8s.io
         get,list,watch pods
         get,patch mutatingwebhookconfigurations.admissionregistration.k8s.io named zz-kube-booster
-        patch pods/status"#]],
+        patch pods/status"]],
     )
     .await
 }
@@ -109,7 +109,7 @@ async fn in_own_namespace(world: Arc<World>) -> anyhow::Result<()> {
         &world,
         "rights-at-home",
         NAMESPACE,
-        &expect![[r#"
+        &expect![[r"
         create secrets
         create subjectaccessreviews.authorization.k8s.io
         create tokenreviews.authentication.k8s.io
@@ -119,7 +119,7 @@ async fn in_own_namespace(world: Arc<World>) -> anyhow::Result<()> {
         get,list,watch pods
         get,patch mutatingwebhookconfigurations.admissionregistration.k8s.io named zz-kube-booster
         get,patch,update secrets named kube-booster-ca
-        patch pods/status"#]],
+        patch pods/status"]],
     )
     .await
 }
