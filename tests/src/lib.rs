@@ -16,3 +16,4 @@ pub mod replica;
 pub mod reports;
 pub mod sidecar;
 pub mod trials;
+pub mod warnings;

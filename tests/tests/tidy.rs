@@ -6,3 +6,5 @@ mod documents;
 mod floors;
 #[path = "tidy/modules.rs"]
 mod modules;
+#[path = "tidy/policies.rs"]
+mod policies;

@@ -12,7 +12,9 @@ mod leader;
 mod people;
 mod recovery;
 mod scan;
+mod rights;
 mod sidecars;
+mod templates;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -43,7 +45,9 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         gates::trials(world),
         holding::trials(world),
         people::trials(world),
+        rights::trials(world),
         sidecars::trials(world),
+        templates::trials(world),
     ];
     let alone = [flags::trials(), recovery::trials(), leader::trials(), scan::trials()];
     shared.into_iter().chain(alone).flatten().collect()
