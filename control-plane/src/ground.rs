@@ -4,6 +4,8 @@ pub mod annotations;
 pub mod condition;
 pub mod identity;
 pub mod injection;
+pub mod limits;
+pub mod mesh;
 pub mod observed;
 pub mod plan;
 pub mod pod;

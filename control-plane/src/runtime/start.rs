@@ -13,7 +13,7 @@ use kube::{Api, Client};
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 use tracing::{info, warn};
@@ -22,12 +22,12 @@ use super::{Options, gatekeeper::Gatekeeper, identity::Identity, tasks::Tasks};
 use crate::{
     adapters::{
         admin::{self, Pending, Readiness},
-        certificates, events,
+        certificates, events, limits,
         metrics::Metrics,
         pods, reports, server,
         webhook::{self, Webhook},
     },
-    ground::injection::SidecarTemplate,
+    ground::{injection::SidecarTemplate, limits::Limits},
 };
 
 /// Calls and news that wait for the gatekeeper; a full queue of calls answers UNAVAILABLE.
@@ -45,7 +45,8 @@ const FLOOR: (u32, u32) = (1, 30);
 /// Runs the control plane until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let (readiness, metrics, mut tasks) = (Readiness::default(), Metrics::default(), Tasks::new());
-    let pending = (readiness.wait_for("certificate"), readiness.wait_for("pods"));
+    let pending =
+        (readiness.wait_for("certificate"), readiness.wait_for("pods"), readiness.wait_for("limits"));
     let health = admin::health_router(readiness.clone());
     serve_plain(&mut tasks, options.admin.health_probe_bind_address, health).await?;
     let metrics_router = admin::metrics_router(metrics.clone());
@@ -71,11 +72,12 @@ async fn start(
     options: &Options,
     tasks: &mut Tasks,
     metrics: &Metrics,
-    (certificate, pods): (Pending, Pending),
+    (certificate, pods, limits): (Pending, Pending, Pending),
 ) -> anyhow::Result<()> {
     let client = connect().await?;
     let identity = establish(options, &client, metrics).await?;
-    serve_webhook(options, tasks, &identity, metrics).await?;
+    let limits = watch_limits(tasks, &client, limits);
+    serve_webhook(options, tasks, &identity, (metrics, limits)).await?;
     let calls = serve_reports(options, tasks, &identity, &client).await?;
     start_gatekeeper(options, tasks, (client, metrics.clone(), pods), calls);
     patiently(|| identity.register()).await;
@@ -197,15 +199,21 @@ async fn serve_plain(tasks: &mut Tasks, address: SocketAddr, router: Router) -> 
     Ok(())
 }
 
+fn watch_limits(tasks: &mut Tasks, client: &Client, synced: Pending) -> watch::Receiver<Limits> {
+    let (sender, limits) = watch::channel(Limits::default());
+    tasks.spawn_until_stop("watch of limits", limits::watch(client.clone(), sender, synced));
+    limits
+}
+
 async fn serve_webhook(
     options: &Options,
     tasks: &mut Tasks,
     identity: &Identity,
-    metrics: &Metrics,
+    (metrics, limits): (&Metrics, watch::Receiver<Limits>),
 ) -> anyhow::Result<()> {
     let listener = bind_all(options.webhook.webhook_port).await?;
     let tls = server::tls(Arc::new(identity.served()), &[b"h2", b"http/1.1"]);
-    let router = webhook::router(Webhook { template: identity.template(), metrics: metrics.clone() });
+    let router = webhook::router(Webhook { template: identity.template(), limits, metrics: metrics.clone() });
     tasks.spawn("webhook server", server::serve(listener, tls, router, tasks.stop()));
     Ok(())
 }
