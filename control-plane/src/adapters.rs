@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod events;
 pub mod evictions;
 pub mod lease;
+pub mod limits;
 pub mod logs;
 pub mod metrics;
 pub mod pods;

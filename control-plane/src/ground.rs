@@ -6,6 +6,8 @@ pub mod holding;
 pub mod identity;
 pub mod injection;
 pub mod lease;
+pub mod limits;
+pub mod mesh;
 pub mod observed;
 pub mod plan;
 pub mod pod;

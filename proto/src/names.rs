@@ -40,3 +40,5 @@ pub const REPORT_CA_ENV: &str = "KUBE_BOOSTER_REPORT_CA";
 pub const POD_UID_ENV: &str = "KUBE_BOOSTER_POD_UID";
 /// Environment variable with the pod's IP addresses, separated by commas.
 pub const POD_IPS_ENV: &str = "KUBE_BOOSTER_POD_IPS";
+/// Environment variable with the image that the webhook asked for; the container's own may have been exchanged.
+pub const IMAGE_ENV: &str = "KUBE_BOOSTER_IMAGE";

@@ -19,7 +19,8 @@ use tracing::{error, warn};
 use self::admission::Request;
 use super::metrics::Metrics;
 use crate::ground::{
-    injection::{self, Decision, SidecarTemplate},
+    injection::{self, Decision, SidecarTemplate, Surroundings},
+    limits::Limits,
     pod::Pod,
 };
 
@@ -44,6 +45,8 @@ pub struct WebhookArgs {
 pub struct Webhook {
     /// What every sidecar is given, as it is now.
     pub template: watch::Receiver<Arc<SidecarTemplate>>,
+    /// What the namespaces permit, as it is now.
+    pub limits: watch::Receiver<Limits>,
     /// Where decisions are counted.
     pub metrics: Metrics,
 }
@@ -70,9 +73,11 @@ impl Webhook {
     /// Never `allowed: false`, whatever happens: that would reject the pod in spite of `failurePolicy: Ignore`.
     fn answer(&self, request: &Request<'_>) -> String {
         let template = Arc::clone(&self.template.borrow());
+        let limits = self.limits.borrow().of(&request.namespace);
+        let surroundings = Surroundings { template: &template, limits: &limits };
         let decide = || {
             let pod: Pod<'_> = serde_json::from_str(request.object.map_or("null", |object| object.get()))?;
-            let decision = injection::decide(&pod, &request.uid, &template);
+            let decision = injection::decide(&pod, &request.uid, &surroundings);
             Ok::<_, serde_json::Error>((decision, pod.display_name().to_owned()))
         };
         match panic::catch_unwind(panic::AssertUnwindSafe(decide)) {
@@ -113,13 +118,14 @@ mod tests {
     use super::*;
 
     fn webhook() -> Webhook {
+        let limits = watch::channel(Limits::default()).1;
         let template = SidecarTemplate {
             image: "kube-booster/sidecar:1".to_owned(),
             report_address: "10.96.0.7:9090".to_owned(),
             report_server_name: "reports".to_owned(),
             report_ca: "CA".to_owned(),
         };
-        Webhook { template: watch::channel(Arc::new(template)).1, metrics: Metrics::default() }
+        Webhook { template: watch::channel(Arc::new(template)).1, limits, metrics: Metrics::default() }
     }
 
     async fn post(webhook: &Webhook, body: impl Into<Body>) -> (StatusCode, Vec<u8>) {

@@ -23,7 +23,7 @@ use reader::{Reader, check_that};
 use crate::ground::pod::Texts;
 
 /// Smallest memory limit of the sidecar: runc starts no container below 4Mi, and ours needs room.
-const MIN_MEMORY_LIMIT: u64 = 8 << 20;
+pub(super) const MIN_MEMORY_LIMIT: u64 = 8 << 20;
 
 /// What a pod asks for.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,21 +1,29 @@
 //! What becomes of a pod at admission: left as it is, or given gate, label, sidecar and volume.
 
 mod container;
+mod copied;
 mod patch;
 
-pub use patch::{Operation, operations};
+pub use patch::Operation;
 use proto::{names, plan::Plan};
-use serde_json::Value;
 
+use self::copied::Sidecar;
 use super::{
     annotations::{self, ProblemKind, ResourceSettings, Settings},
+    limits::NamespaceLimits,
     plan,
     pod::{Pod, Texts},
-    resources, target,
+    resources::{self, Misfit},
+    target,
 };
 
 /// A container whose environment has a string above 128 KiB cannot be started by Linux.
 const MAX_PLAN: usize = 64 << 10;
+/// A pod whose annotations are longer takes no report, and its gate would stay closed: Kubernetes allows 256 KiB in all.
+const MAX_ANNOTATIONS: usize = (256 - 4) << 10;
+
+const COPIED: &str = "the manifest brings along another pod's container kube-booster-warmup, which was made anew; leave it \
+     out of manifests";
 
 /// What every injected container is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +36,15 @@ pub struct SidecarTemplate {
     pub report_server_name: String,
     /// The CA certificates to trust, PEM.
     pub report_ca: String,
+}
+
+/// What a decision depends on beside the pod.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'s> {
+    /// What every sidecar is given.
+    pub template: &'s SidecarTemplate,
+    /// What the pod's namespace permits.
+    pub limits: &'s NamespaceLimits,
 }
 
 /// What becomes of a pod.
@@ -72,6 +89,12 @@ pub enum Skip {
     NameTaken,
     /// More paths or probe headers than an environment variable holds.
     PlanTooLong,
+    /// Annotations that leave no room for the report.
+    AnnotationsFull,
+    /// A LimitRange would refuse the pod because of the sidecar.
+    LimitRange,
+    /// A ResourceQuota has room for the pod, and none for the sidecar.
+    Quota,
 }
 
 impl Skip {
@@ -88,20 +111,21 @@ impl Skip {
             Self::HostNetwork => "host_network",
             Self::NameTaken => "name_taken",
             Self::PlanTooLong => "plan_too_long",
+            Self::AnnotationsFull => "annotations_full",
+            Self::LimitRange => "limit_range",
+            Self::Quota => "quota",
         }
     }
 }
 
-/// What becomes of `pod`, admitted under `admission_uid`.
+/// What becomes of `pod`, admitted under `admission_uid`, in its `surroundings`.
 #[must_use]
-pub fn decide(pod: &Pod<'_>, admission_uid: &str, template: &SidecarTemplate) -> Decision {
+pub fn decide(pod: &Pod<'_>, admission_uid: &str, surroundings: &Surroundings<'_>) -> Decision {
     if pod.annotation(names::WARMUP_ANNOTATION) != Some("enabled") {
         return Decision::NotAsked;
     }
-    match settle(pod, admission_uid) {
-        Ok(wanted) => inject(pod, &wanted, template),
-        Err(left_alone) => left_alone,
-    }
+    let decided = settle(pod, admission_uid).and_then(|wanted| inject(pod, &wanted, surroundings));
+    decided.unwrap_or_else(|left_alone| left_alone)
 }
 
 /// What a pod that is to be injected wants.
@@ -124,6 +148,10 @@ fn settle(pod: &Pod<'_>, admission_uid: &str) -> Result<Wanted, Decision> {
     let target =
         target::find(pod, &settings).map_err(|error| skipped(Skip::NoTarget, vec![error.to_string()]))?;
     let plan = plan::make(&settings, target, &plan::trace_id(admission_uid));
+    if annotations_length(pod) > MAX_ANNOTATIONS {
+        let why = "its annotations leave no room for the report; keep them below 252 KiB together";
+        return Err(skipped(Skip::AnnotationsFull, vec![why.to_owned()]));
+    }
     if plan.to_env_value().len() > MAX_PLAN {
         let why = "its paths and probe headers are longer than 64 KiB together; name fewer";
         return Err(skipped(Skip::PlanTooLong, vec![why.to_owned()]));
@@ -174,25 +202,50 @@ fn is_of_job(pod: &Pod<'_>) -> bool {
     owners.iter().any(|owner| &*owner.kind == "Job" && owner.api_version.starts_with("batch/"))
 }
 
-/// Beside our own container, which an injected pod has among its init containers.
+/// What bears the name of ours and is the author's.
 fn is_name_taken(pod: &Pod<'_>) -> bool {
-    let has_container = patch::has_sidecar(pod);
-    let has_volume = patch::has_volume(pod);
-    pod.all_containers()
-        .any(|container| &*container.name == names::SIDECAR_CONTAINER && !patch::is_sidecar(container))
-        || has_volume && !has_container
+    let theirs = |name: &str, is_ours: bool| name == names::SIDECAR_CONTAINER && !is_ours;
+    let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
+    pod.spec.containers.iter().any(|container| theirs(&container.name, false))
+        || pod.init_containers().iter().any(|container| theirs(&container.name, container.is_ours()))
+        || volumes.iter().any(|volume| theirs(&volume.name, volume.is_ours()))
 }
 
-fn inject(pod: &Pod<'_>, wanted: &Wanted, template: &SidecarTemplate) -> Decision {
-    let resources = resources::of_sidecar(resources::qos_class(pod), &wanted.resources);
-    let mut warnings: Vec<String> = resources.warning.into_iter().collect();
+fn annotations_length(pod: &Pod<'_>) -> usize {
+    let annotations = pod.metadata.annotations.iter().flatten();
+    annotations.map(|(key, value)| key.len() + value.len()).sum()
+}
+
+fn inject(pod: &Pod<'_>, wanted: &Wanted, surroundings: &Surroundings<'_>) -> Result<Decision, Decision> {
+    let mut warnings = Vec::new();
+    let mut operations = patch::marks(pod);
+    match copied::sidecar(pod, &wanted.plan, surroundings.template) {
+        Sidecar::Current => {}
+        Sidecar::OtherPlan(variable) => operations.push(patch::plan(&variable, &wanted.plan)),
+        replaced @ (Sidecar::Absent | Sidecar::Stale(_)) => {
+            let fitting = resources::fit(pod, &wanted.resources, surroundings.limits).map_err(misfit)?;
+            let container = container::sidecar(pod, &wanted.plan, fitting.json, surroundings.template);
+            operations.extend(patch::sidecar(pod, &replaced, container));
+            warnings.extend(fitting.warning);
+            if matches!(replaced, Sidecar::Stale(_)) {
+                warnings.push(COPIED.to_owned());
+            }
+        }
+    }
     if let Some(annotations) = &pod.metadata.annotations {
         warnings.extend(
             annotations::unknown(annotations).map(|key| format!("{key}: unknown annotation, ignored")),
         );
     }
-    let sidecar: Value = container::sidecar(pod, &wanted.plan, resources.json, template);
-    Decision::Injected { operations: operations(pod, sidecar), warnings }
+    Ok(Decision::Injected { operations, warnings })
+}
+
+fn misfit(misfit: Misfit) -> Decision {
+    let reason = match misfit {
+        Misfit::Quota(..) => Skip::Quota,
+        Misfit::Range(..) | Misfit::Default(..) | Misfit::Pod(_) => Skip::LimitRange,
+    };
+    skipped(reason, vec![misfit.to_string()])
 }
 
 #[cfg(test)]

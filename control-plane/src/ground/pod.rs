@@ -4,6 +4,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, ops::Deref};
 
+use proto::names;
 use serde::Deserialize;
 
 /// Text of the review, borrowed where it holds no escapes.
@@ -89,7 +90,7 @@ pub struct Spec<'a> {
     pub init_containers: Option<Vec<Container<'a>>>,
     /// `volumes`
     #[serde(borrow)]
-    pub volumes: Option<Vec<Named<'a>>>,
+    pub volumes: Option<Vec<Volume<'a>>>,
     /// `readinessGates`
     #[serde(borrow)]
     pub readiness_gates: Option<Vec<ReadinessGate<'a>>>,
@@ -106,6 +107,50 @@ pub struct Spec<'a> {
     /// `resources` of the pod as a whole
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
+    /// `overhead` of its runtime class
+    #[serde(borrow)]
+    pub overhead: Option<Texts<'a>>,
+    /// `activeDeadlineSeconds`
+    pub active_deadline_seconds: Option<i64>,
+    /// `priorityClassName`
+    #[serde(borrow)]
+    pub priority_class_name: Option<Text<'a>>,
+}
+
+/// One of `spec.volumes`
+#[derive(Debug, Deserialize)]
+pub struct Volume<'a> {
+    /// `name`
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `projected`
+    #[serde(borrow)]
+    pub projected: Option<Projected<'a>>,
+}
+
+/// `projected` of a volume
+#[derive(Debug, Deserialize)]
+pub struct Projected<'a> {
+    /// `sources`
+    #[serde(borrow)]
+    pub sources: Option<Vec<ProjectedSource<'a>>>,
+}
+
+/// One of the `sources` of a projected volume
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectedSource<'a> {
+    /// `serviceAccountToken`
+    #[serde(borrow)]
+    pub service_account_token: Option<TokenSource<'a>>,
+}
+
+/// `serviceAccountToken` of a projected volume
+#[derive(Debug, Deserialize)]
+pub struct TokenSource<'a> {
+    /// `audience`
+    #[serde(borrow)]
+    pub audience: Option<Text<'a>>,
 }
 
 /// Anything that has a `name`
@@ -154,7 +199,21 @@ pub struct Container<'a> {
     pub resources: Option<Resources<'a>>,
     /// `env`
     #[serde(borrow)]
-    pub env: Option<Vec<Named<'a>>>,
+    pub env: Option<Vec<Variable<'a>>>,
+    /// `restartPolicy`
+    #[serde(borrow)]
+    pub restart_policy: Option<Text<'a>>,
+}
+
+/// One of a container's `env`
+#[derive(Debug, Deserialize)]
+pub struct Variable<'a> {
+    /// `name`
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// `value`; absent where it comes from elsewhere
+    #[serde(borrow)]
+    pub value: Option<Text<'a>>,
 }
 
 /// One of a container's `ports`
@@ -277,7 +336,37 @@ impl<'a> Pod<'a> {
     }
 }
 
+impl Volume<'_> {
+    /// Whether this is the volume of an injected sidecar.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        let sources = self.projected.as_ref().and_then(|projected| projected.sources.as_deref());
+        let mut tokens = sources.into_iter().flatten().filter_map(|s| s.service_account_token.as_ref());
+        &*self.name == names::SIDECAR_VOLUME
+            && tokens.any(|token| token.audience.as_deref() == Some(names::TOKEN_AUDIENCE))
+    }
+}
+
 impl Container<'_> {
+    /// Whether this is an injected sidecar: it bears a plan. One that only bears the name is the author's.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        &*self.name == names::SIDECAR_CONTAINER && self.variable(names::PLAN_ENV).is_some()
+    }
+
+    /// The text of its environment variable `name`.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let env = self.env.as_deref().unwrap_or_default();
+        env.iter().find(|variable| &*variable.name == name)?.value.as_deref()
+    }
+
+    /// Whether an init container of this kind runs as long as the app does.
+    #[must_use]
+    pub fn is_native_sidecar(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
+
     /// The number of the port that the container calls `name`.
     #[must_use]
     pub fn port_named(&self, name: &str) -> Option<u16> {
@@ -292,6 +381,14 @@ impl Container<'_> {
             PortReference::Number(number) => Some(*number),
             PortReference::Name(name) => self.port_named(name),
         }
+    }
+}
+
+impl HttpGet<'_> {
+    /// `path`, which is `/` where it is absent.
+    #[must_use]
+    pub fn path_or_root(&self) -> &str {
+        self.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/")
     }
 }
 

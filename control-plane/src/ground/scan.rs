@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    injection::{self, Decision, SidecarTemplate},
+    injection::{self, Decision, SidecarTemplate, Surroundings},
+    limits::Limits,
     observed::{Gate, LiveSpec, LiveStatus, Observed, PodRef},
     pod::{OwnerReference, Pod, Text, Texts},
 };
@@ -45,7 +46,7 @@ impl<'a> Page<'a> {
     pub fn findings(
         &'a self,
         now: Timestamp,
-        template: &'a SidecarTemplate,
+        (template, limits): (&'a SidecarTemplate, &'a Limits),
         is_called_for: impl Fn(&str) -> bool + 'a,
     ) -> impl Iterator<Item = Finding> + 'a {
         // What is no pod as we know them is not ours to judge.
@@ -56,7 +57,9 @@ impl<'a> Page<'a> {
             }
             if !glance.is_ours() {
                 let is_called_for = is_called_for(&glance.metadata.namespace);
-                return is_called_for.then(|| not_warmed(raw, glance, now, template)).flatten();
+                let limits = limits.of(&glance.metadata.namespace);
+                let surroundings = Surroundings { template, limits: &limits };
+                return is_called_for.then(|| not_warmed(raw, glance, now, &surroundings)).flatten();
             }
             glance.stray().map(|observed| Finding::Stray(Box::new(observed)))
         })
@@ -149,7 +152,7 @@ fn not_warmed(
     raw: &RawValue,
     glance: Glance<'_>,
     now: Timestamp,
-    template: &SidecarTemplate,
+    surroundings: &Surroundings<'_>,
 ) -> Option<Finding> {
     let created = glance.metadata.creation_timestamp;
     let is_young = created.checked_add(YOUNGEST).is_ok_and(|grown| now < grown);
@@ -159,7 +162,7 @@ fn not_warmed(
     }
     let pod: Pod<'_> = serde_json::from_str(raw.get()).ok()?;
     let of = |why| NotWarmed { pod: glance.pod(), created, controller: controller(&pod), why };
-    match injection::decide(&pod, "", template) {
+    match injection::decide(&pod, "", surroundings) {
         Decision::NotAsked => None,
         Decision::Injected { .. } => Some(Finding::Missed(of(MISSED.to_owned()))),
         Decision::Skipped { warnings, .. } => Some(Finding::Skipped(of(warnings.join("; ")))),

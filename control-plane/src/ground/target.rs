@@ -7,6 +7,7 @@ use proto::plan;
 
 use super::{
     annotations::{Endpoint, EndpointPath, PortSetting, Settings},
+    mesh,
     pod::{Container, HttpGet, Pod, Probe},
 };
 
@@ -62,21 +63,16 @@ pub fn find(pod: &Pod<'_>, settings: &Settings) -> Result<Target, TargetError> {
         Some(PortSetting::Name(name)) => {
             named(pod, name).ok_or_else(|| TargetError::UnknownName(name.clone()))?
         }
-        None => (own_port(app).ok_or_else(|| TargetError::NoPort((*app.name).to_owned()))?, app),
+        None => (own_port(pod, app).ok_or_else(|| TargetError::NoPort((*app.name).to_owned()))?, app),
     };
-    Ok(Target { port, paths: paths(&settings.endpoint, owner)?, wait: wait(owner, port) })
+    Ok(Target { port, paths: paths(&settings.endpoint, pod, owner)?, wait: wait(pod, owner, port) })
 }
 
 /// The container that the author calls the default one, else the first.
 fn app_container<'p, 'a>(pod: &'p Pod<'a>) -> Option<&'p Container<'a>> {
     let default = pod.annotation(DEFAULT_CONTAINER);
     let named = pod.spec.containers.iter().find(|container| Some(&*container.name) == default);
-    named.or_else(|| pod.spec.containers.iter().find(|container| !is_mesh_proxy(container)))
-}
-
-/// Proxies that meshes put first, so that they run before the app does.
-fn is_mesh_proxy(container: &Container<'_>) -> bool {
-    matches!(&*container.name, "istio-proxy" | "linkerd-proxy" | "kuma-sidecar" | "consul-dataplane")
+    named.or_else(|| pod.spec.containers.iter().find(|container| !mesh::is_proxy(container)))
 }
 
 fn owner_of<'p, 'a>(pod: &'p Pod<'a>, number: u16) -> Option<&'p Container<'a>> {
@@ -89,49 +85,66 @@ fn named<'p, 'a>(pod: &'p Pod<'a>, name: &str) -> Option<(u16, &'p Container<'a>
     pod.spec.containers.iter().find_map(|container| Some((container.port_named(name)?, container)))
 }
 
-fn own_port(app: &Container<'_>) -> Option<u16> {
+fn own_port(pod: &Pod<'_>, app: &Container<'_>) -> Option<u16> {
     let only = || match app.ports.as_deref() {
         Some([port]) => Some(port.container_port),
         _ => None,
     };
-    let probed =
-        app.readiness_probe.as_ref().filter(|probe| !is_rewritten(probe)).and_then(|probe| probe.port(app));
+    let probed = app.readiness_probe.as_ref().and_then(|probe| as_written(pod, probe)?.get().port(app));
     probed.or_else(|| app.port_named("http")).or_else(only)
 }
 
-fn paths(endpoint: &Endpoint, owner: &Container<'_>) -> Result<Vec<String>, TargetError> {
+/// A probe as the author wrote it.
+enum AsWritten<'p, 'a> {
+    Still(&'p Probe<'a>),
+    Again(Probe<'p>),
+}
+
+impl AsWritten<'_, '_> {
+    fn get(&self) -> &Probe<'_> {
+        match self {
+            Self::Still(probe) => probe,
+            Self::Again(probe) => probe,
+        }
+    }
+}
+
+/// `probe` as it was before a mesh rewrote it; `None` where nothing says how.
+fn as_written<'p, 'a>(pod: &'p Pod<'_>, probe: &'p Probe<'a>) -> Option<AsWritten<'p, 'a>> {
+    if mesh::is_rewritten(probe) {
+        return mesh::original(pod, probe).map(AsWritten::Again);
+    }
+    Some(AsWritten::Still(probe))
+}
+
+fn paths(endpoint: &Endpoint, pod: &Pod<'_>, owner: &Container<'_>) -> Result<Vec<String>, TargetError> {
     match endpoint {
         Endpoint::Paths(paths) => Ok(paths.iter().map(ToString::to_string).collect()),
         Endpoint::Auto => {
-            let probe = owner.readiness_probe.as_ref().filter(|probe| !is_rewritten(probe));
-            let probe = probe.and_then(|probe| probe.http_get.as_ref());
-            let probe = probe.ok_or_else(|| TargetError::NoProbePath((*owner.name).to_owned()))?;
-            let path = probe_path(probe).parse::<EndpointPath>().map_err(|_| TargetError::BadProbePath)?;
+            let probe = owner.readiness_probe.as_ref().and_then(|probe| as_written(pod, probe));
+            let http = probe.as_ref().and_then(|probe| probe.get().http_get.as_ref());
+            let probe = http.ok_or_else(|| TargetError::NoProbePath((*owner.name).to_owned()))?;
+            let path = probe.path_or_root().parse::<EndpointPath>().map_err(|_| TargetError::BadProbePath)?;
             Ok(vec![path.to_string()])
         }
     }
 }
 
-/// Istio points probes at its agent before we see the pod; port and path are then not the app's.
-fn is_rewritten(probe: &Probe<'_>) -> bool {
-    probe.http_get.as_ref().is_some_and(|http| probe_path(http).starts_with("/app-health/"))
-}
-
-fn probe_path<'p>(probe: &'p HttpGet<'_>) -> &'p str {
-    probe.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/")
-}
-
 /// The readiness probe's own question, else the startup probe's, else whether the port takes connections.
-fn wait(owner: &Container<'_>, port: u16) -> plan::Probe {
+fn wait(pod: &Pod<'_>, owner: &Container<'_>, port: u16) -> plan::Probe {
     let probes = [&owner.readiness_probe, &owner.startup_probe];
-    let asked = probes.into_iter().flatten().find_map(|probe| question(probe, owner));
+    let asked = probes.into_iter().flatten().find_map(|probe| {
+        // Where nothing says what the author wrote, the mesh's agent asks it for us.
+        let written = as_written(pod, probe).unwrap_or(AsWritten::Still(probe));
+        question(written.get(), owner)
+    });
     asked.unwrap_or(plan::Probe::TcpSocket { port })
 }
 
 /// The kubelet is more lenient with paths and headers than an HTTP client should be.
 fn is_sendable(http: &HttpGet<'_>) -> bool {
     let headers = http.http_headers.as_deref().unwrap_or_default();
-    probe_path(http).parse::<EndpointPath>().is_ok()
+    http.path_or_root().parse::<EndpointPath>().is_ok()
         && headers.iter().all(|header| {
             HeaderName::from_str(&header.name).is_ok() && HeaderValue::from_str(&header.value).is_ok()
         })
@@ -147,7 +160,7 @@ fn question(probe: &Probe<'_>, owner: &Container<'_>) -> Option<plan::Probe> {
         }
         return Some(plan::Probe::HttpGet {
             port,
-            path: probe_path(http).to_owned(),
+            path: http.path_or_root().to_owned(),
             protocol: if is_https { plan::Protocol::Https } else { plan::Protocol::Http },
             headers: headers
                 .iter()
@@ -255,6 +268,26 @@ mod tests {
         let target = target(meshed, "{}").unwrap();
         assert_eq!(target.port, 5);
         assert!(matches!(target.wait, plan::Probe::HttpGet { port: 15020, .. }));
+    }
+
+    #[test]
+    fn a_probe_that_istio_points_at_its_agent_is_read_from_the_agents_environment() {
+        let probers = r#"{"/app-health/app/livez":7,"/app-health/app/readyz":{"httpGet":{"path":"/re\u0061dy?x=1",
+            "port":8081,"scheme":"HTTP","httpHeaders":[{"name":"X","value":"1"}]},"timeoutSeconds":1}}"#;
+        let probers = serde_json::Value::from(probers);
+        let agent = format!(
+            r#"{{"name":"istio-proxy","ports":[{{"containerPort":15090}}],"env":[
+            {{"name":"POD","valueFrom":{{}}}},{{"name":"ISTIO_KUBE_APP_PROBERS","value":{probers}}}]}}"#
+        );
+        let meshed = format!(
+            r#"[{agent},{{"name":"app","ports":[{{"containerPort":5}},{{"containerPort":6}}],
+            "readinessProbe":{{"httpGet":{{"port":15020,"path":"/app-health/app/readyz"}}}}}}]"#
+        );
+        let target = target(&meshed, r#"{"kube-booster.io/warmup-endpoint":"auto"}"#).unwrap();
+        assert_eq!((target.port, target.paths), (8081, vec!["/ready?x=1".to_owned()]));
+        let headers = vec![plan::Header { name: "X".to_owned(), value: "1".to_owned() }];
+        let (path, protocol) = ("/ready?x=1".to_owned(), plan::Protocol::Http);
+        assert_eq!(target.wait, plan::Probe::HttpGet { port: 8081, path, protocol, headers });
     }
 
     #[test]

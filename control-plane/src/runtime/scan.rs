@@ -28,6 +28,7 @@ use crate::{
         reports::{MissedError, MissedPage, MissedQuestion},
     },
     ground::{
+        limits::Limits,
         observed::Observed,
         scan::{self, Finding, NotWarmed, Page},
     },
@@ -65,6 +66,7 @@ pub(super) struct Scanner {
     pub(super) interval: Duration,
     pub(super) evicts: bool,
     pub(super) template: Template,
+    pub(super) limits: watch::Receiver<Limits>,
     pub(super) metrics: Metrics,
     pub(super) news: mpsc::Sender<News>,
     /// The names of the Events that are still true; each is said once.
@@ -142,8 +144,7 @@ impl Scanner {
         loop {
             let text = census::page(&self.client, &asked).await?;
             let page: Page<'_> = serde_json::from_str(&text).context("cannot read the list of pods")?;
-            let template = self.template.borrow().clone();
-            for finding in page.findings(Timestamp::now(), &template, |name| namespaces.contains(name)) {
+            for finding in self.findings(&page, &namespaces) {
                 match finding {
                     Finding::Missed(missed) => found.missed.push(missed),
                     Finding::Skipped(skipped) => found.skipped.push(skipped),
@@ -155,6 +156,13 @@ impl Scanner {
                 None => return Ok(found),
             }
         }
+    }
+
+    fn findings(&self, page: &Page<'_>, namespaces: &HashSet<String>) -> Vec<Finding> {
+        let (template, limits) = (self.template.borrow().clone(), self.limits.borrow());
+        let findings =
+            page.findings(Timestamp::now(), (&template, &limits), |name| namespaces.contains(name));
+        findings.collect()
     }
 
     /// Tells the authors, each once.
@@ -215,9 +223,8 @@ impl Scanner {
         let text = census::page(&self.client, asked).await?;
         let page: Page<'_> = serde_json::from_str(&text).context("cannot read the list of pods")?;
         let namespaces = reach::namespaces(&self.client, &self.own_namespace).await?;
-        let template = self.template.borrow().clone();
-        let findings = page.findings(Timestamp::now(), &template, |name| namespaces.contains(name));
-        let missed = findings.filter_map(|finding| match finding {
+        let findings = self.findings(&page, &namespaces);
+        let missed = findings.into_iter().filter_map(|finding| match finding {
             Finding::Missed(missed) => Some(missed),
             Finding::Skipped(_) | Finding::Stray(_) => None,
         });

@@ -23,14 +23,14 @@ use super::{Options, gatekeeper::Gatekeeper, identity::Identity, scan::Scanner, 
 use crate::{
     adapters::{
         admin::{self, Pending, Readiness},
-        certificates, events, lease,
+        certificates, events, lease, limits,
         metrics::Metrics,
         pods::{self, News},
         reports::{self, MissedQuestion},
         server,
         webhook::{self, Webhook},
     },
-    ground::injection::SidecarTemplate,
+    ground::{injection::SidecarTemplate, limits::Limits},
 };
 
 /// Calls and news that wait for the gatekeeper; a full queue of calls answers UNAVAILABLE.
@@ -50,7 +50,8 @@ const FLOOR: (u32, u32) = (1, 30);
 /// Runs the control plane until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let (readiness, metrics, mut tasks) = (Readiness::default(), Metrics::default(), Tasks::new());
-    let pending = (readiness.wait_for("certificate"), readiness.wait_for("pods"));
+    let pending =
+        (readiness.wait_for("certificate"), readiness.wait_for("pods"), readiness.wait_for("limits"));
     let health = admin::health_router(readiness.clone());
     serve_plain(&mut tasks, options.admin.health_probe_bind_address, health).await?;
     let metrics_router = admin::metrics_router(metrics.clone());
@@ -77,15 +78,17 @@ async fn start(
     options: &Options,
     tasks: &mut Tasks,
     metrics: &Metrics,
-    (certificate, pods): (Pending, Pending),
+    (certificate, pods, limits): (Pending, Pending, Pending),
 ) -> anyhow::Result<()> {
     let client = connect().await?;
     let identity = establish(options, &client, metrics).await?;
-    serve_webhook(options, tasks, &identity, metrics).await?;
+    let limits = watch_limits(tasks, &client, limits);
+    serve_webhook(options, tasks, &identity, (metrics, limits.clone())).await?;
     let (calls, questions) = serve_reports(options, tasks, &identity, &client).await?;
     let news = start_gatekeeper(options, tasks, (client.clone(), metrics.clone(), pods), calls);
     let leads = start_election(options, tasks, &client, metrics);
-    start_scanner(options, tasks, (client, metrics.clone(), identity.template(), news), (leads, questions));
+    let scene = (identity.template(), limits);
+    start_scanner(options, tasks, (client, metrics.clone(), scene, news), (leads, questions));
     patiently(|| identity.register()).await;
     tasks.spawn("certificates", identity.keep(tasks.stop()));
     drop(certificate);
@@ -205,15 +208,21 @@ async fn serve_plain(tasks: &mut Tasks, address: SocketAddr, router: Router) -> 
     Ok(())
 }
 
+fn watch_limits(tasks: &mut Tasks, client: &Client, synced: Pending) -> watch::Receiver<Limits> {
+    let (sender, limits) = watch::channel(Limits::default());
+    tasks.spawn_until_stop("watch of limits", limits::watch(client.clone(), sender, synced));
+    limits
+}
+
 async fn serve_webhook(
     options: &Options,
     tasks: &mut Tasks,
     identity: &Identity,
-    metrics: &Metrics,
+    (metrics, limits): (&Metrics, watch::Receiver<Limits>),
 ) -> anyhow::Result<()> {
     let listener = bind_all(options.webhook.webhook_port).await?;
     let tls = server::tls(Arc::new(identity.served()), &[b"h2", b"http/1.1"]);
-    let router = webhook::router(Webhook { template: identity.template(), metrics: metrics.clone() });
+    let router = webhook::router(Webhook { template: identity.template(), limits, metrics: metrics.clone() });
     tasks.spawn("webhook server", server::serve(listener, tls, router, tasks.stop()));
     Ok(())
 }
@@ -268,7 +277,12 @@ fn start_election(
 fn start_scanner(
     options: &Options,
     tasks: &mut Tasks,
-    (client, metrics, template, news): (Client, Metrics, super::Template, mpsc::Sender<News>),
+    (client, metrics, (template, limits), news): (
+        Client,
+        Metrics,
+        (super::Template, watch::Receiver<Limits>),
+        mpsc::Sender<News>,
+    ),
     (leads, questions): (watch::Receiver<bool>, mpsc::Receiver<MissedQuestion>),
 ) {
     let scanner = Scanner {
@@ -277,6 +291,7 @@ fn start_scanner(
         interval: options.scan.scan_interval,
         evicts: options.scan.evict_missed_pods,
         template,
+        limits,
         metrics,
         news,
         said: HashSet::new(),

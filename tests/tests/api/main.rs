@@ -11,8 +11,8 @@ mod holding;
 mod leader;
 mod people;
 mod recovery;
-mod scan;
 mod rights;
+mod scan;
 mod sidecars;
 mod templates;
 

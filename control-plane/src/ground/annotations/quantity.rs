@@ -1,6 +1,10 @@
 //! Resource quantities: `100m`, `16Mi`, `64MB`.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    ops::{Add, Sub},
+    str::FromStr,
+};
 
 /// An amount of a resource (cores or bytes), with the text that it was written as.
 #[derive(Debug, Clone)]
@@ -14,6 +18,7 @@ pub struct Quantity {
 #[error("not a quantity")]
 pub struct QuantityError;
 
+const NANOS: i128 = 1_000_000_000;
 const SUFFIXES: [(&str, i128); 20] = [
     ("", 1_000_000_000),
     ("n", 1),
@@ -45,10 +50,65 @@ impl Quantity {
         u64::try_from((self.nanos + 999_999_999) / 1_000_000_000).unwrap_or(u64::MAX)
     }
 
+    /// `parts` parts of this, rounded up to `grain`: no fraction that the API server would round by itself.
+    #[must_use]
+    pub fn divided_by(&self, parts: &Self, grain: &Self) -> Self {
+        let exact = self.nanos.saturating_mul(NANOS).checked_div(parts.nanos).unwrap_or(self.nanos);
+        let grain = grain.nanos.max(1);
+        Self::of_nanos((exact + grain - 1) / grain * grain)
+    }
+
+    /// Whether this is at most `factor` times `other`.
+    #[must_use]
+    pub fn is_at_most(&self, factor: &Self, other: &Self) -> bool {
+        self.nanos.saturating_mul(NANOS) <= factor.nanos.saturating_mul(other.nanos)
+    }
+
+    /// This many times as much.
+    #[must_use]
+    pub fn times(&self, factor: i32) -> Self {
+        Self::of_nanos(self.nanos.saturating_mul(factor.into()))
+    }
+
+    fn of_nanos(nanos: i128) -> Self {
+        let (whole, mebi) = (nanos / NANOS, nanos / (NANOS << 20));
+        let text = match nanos {
+            0 => "0".to_owned(),
+            _ if nanos % (NANOS << 20) == 0 => format!("{mebi}Mi"),
+            _ if nanos % NANOS == 0 => whole.to_string(),
+            _ if nanos % 1_000_000 == 0 => format!("{}m", nanos / 1_000_000),
+            _ => format!("{nanos}n"),
+        };
+        Self { text, nanos }
+    }
+
     /// Whether this is nothing.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         self.nanos == 0
+    }
+}
+
+impl Default for Quantity {
+    fn default() -> Self {
+        Self::of_nanos(0)
+    }
+}
+
+impl Add for &Quantity {
+    type Output = Quantity;
+
+    fn add(self, other: Self) -> Quantity {
+        Quantity::of_nanos(self.nanos.saturating_add(other.nanos))
+    }
+}
+
+impl Sub for &Quantity {
+    type Output = Quantity;
+
+    /// May be less than nothing.
+    fn sub(self, other: Self) -> Quantity {
+        Quantity::of_nanos(self.nanos.saturating_sub(other.nanos))
     }
 }
 
@@ -149,6 +209,17 @@ mod tests {
     fn a_unit_that_kubernetes_does_not_know_is_passed_on_as_bytes() {
         assert_eq!("16MB".parse::<Quantity>().unwrap().to_string(), "16000000");
         assert_eq!("16Mi".parse::<Quantity>().unwrap().to_string(), "16Mi");
+    }
+
+    #[test]
+    fn sums_and_parts_are_written_as_people_write_them() {
+        let q = |text: &str| text.parse::<Quantity>().unwrap();
+        assert_eq!((&q("1Gi") + &q("2Mi")).to_string(), "1026Mi");
+        assert_eq!((&q("1") - &q("1500m")).to_string(), "-500m");
+        assert_eq!(q("1m").times(3).to_string(), "3m");
+        assert_eq!(q("100m").divided_by(&q("1.5"), &q("1m")).to_string(), "67m");
+        assert_eq!(q("16Mi").divided_by(&q("3"), &q("1")).to_string(), "5592406");
+        assert_eq!(q("1").divided_by(&q("0"), &q("1m")), q("1"));
     }
 
     proptest! {

@@ -10,9 +10,12 @@ use crate::ground::pod::Pod;
 const NON_ROOT_USER: i64 = 65532;
 /// The shortest that Kubernetes gives.
 const TOKEN_SECONDS: u32 = 600;
+/// Where the API server mounts the pod's own token into every container that has nothing there.
+const API_TOKEN_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A native sidecar that conforms to the Pod Security level `restricted`.
 pub(super) fn sidecar(pod: &Pod<'_>, plan: &Plan, resources: Value, template: &SidecarTemplate) -> Value {
+    let mount = |path: &str| json!({"name": names::SIDECAR_VOLUME, "mountPath": path, "readOnly": true});
     let mut container = json!({
         "name": names::SIDECAR_CONTAINER,
         "image": template.image,
@@ -25,7 +28,7 @@ pub(super) fn sidecar(pod: &Pod<'_>, plan: &Plan, resources: Value, template: &S
             "runAsNonRoot": true,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumeMounts": [{"name": names::SIDECAR_VOLUME, "mountPath": names::SIDECAR_MOUNT, "readOnly": true}],
+        "volumeMounts": [mount(names::SIDECAR_MOUNT), mount(API_TOKEN_MOUNT)],
     });
     if resources.as_object().is_some_and(|resources| !resources.is_empty()) {
         container["resources"] = resources;
@@ -36,15 +39,25 @@ pub(super) fn sidecar(pod: &Pod<'_>, plan: &Plan, resources: Value, template: &S
     container
 }
 
+/// The variables by which a sidecar of this very template is known.
+pub(super) fn written(template: &SidecarTemplate) -> [(&'static str, &str); 4] {
+    [
+        (names::REPORT_ADDRESS_ENV, &template.report_address),
+        (names::REPORT_SERVER_NAME_ENV, &template.report_server_name),
+        (names::REPORT_CA_ENV, &template.report_ca),
+        // The image itself may have been exchanged by now, by a mirror or a fallback.
+        (names::IMAGE_ENV, &template.image),
+    ]
+}
+
 fn environment(plan: &Plan, template: &SidecarTemplate) -> Value {
-    json!([
-        {"name": names::PLAN_ENV, "value": plan.to_env_value()},
-        {"name": names::REPORT_ADDRESS_ENV, "value": template.report_address},
-        {"name": names::REPORT_SERVER_NAME_ENV, "value": template.report_server_name},
-        {"name": names::REPORT_CA_ENV, "value": template.report_ca},
-        {"name": names::POD_UID_ENV, "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
-        {"name": names::POD_IPS_ENV, "valueFrom": {"fieldRef": {"fieldPath": "status.podIPs"}}},
-    ])
+    let field =
+        |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    let text = |name: &str, value: &str| json!({"name": name, "value": value});
+    let plan = text(names::PLAN_ENV, &plan.to_env_value());
+    let texts = written(template).map(|(name, value)| text(name, value));
+    let fields = [field(names::POD_UID_ENV, "metadata.uid"), field(names::POD_IPS_ENV, "status.podIPs")];
+    [plan].into_iter().chain(texts).chain(fields).collect()
 }
 
 /// The token that says which pod reports, and the report once there is one.

@@ -1,30 +1,33 @@
-//! The JSON Patch of an injection: `add` operations only, parents only where they are missing.
+//! The JSON Patch of an injection: what is added, with parents only where they are missing, and our own old parts
+//! replaced in their place.
 
-use proto::names;
+use proto::{names, plan::Plan};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::container;
-use crate::ground::pod::{Container, Pod, Texts};
+use super::{container, copied::Sidecar};
+use crate::ground::pod::{Pod, Texts};
 
-/// One `add` operation.
+/// One operation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Operation {
-    op: Add,
+    op: Kind,
     path: String,
     value: Value,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Add {
+enum Kind {
     Add,
+    /// Only of what we once injected: anything else would lose what we do not know.
+    Replace,
 }
 
-/// What `pod` lacks of an injected pod with this `sidecar`.
-#[must_use]
-pub fn operations(pod: &Pod<'_>, sidecar: Value) -> Vec<Operation> {
+/// What `pod` lacks of gate, label, volume and an empty report.
+pub(super) fn marks(pod: &Pod<'_>) -> Vec<Operation> {
     let has_gate = gates(pod).any(|gate| gate == names::CONDITION);
+    let has_volume = our_volume(pod).is_some();
     let brings_report = pod.annotation(names::REPORT_ANNOTATION).is_some_and(|report| !report.is_empty());
     let labels = pod.metadata.labels.as_ref();
     let is_labelled =
@@ -37,30 +40,30 @@ pub fn operations(pod: &Pod<'_>, sidecar: Value) -> Vec<Operation> {
             member("/metadata/annotations", pod.metadata.annotations.as_ref(), names::REPORT_ANNOTATION, "")
         }),
         (!has_gate).then(|| element("/spec/readinessGates", pod.spec.readiness_gates.as_deref(), gate)),
-        (!has_volume(pod))
-            .then(|| element("/spec/volumes", pod.spec.volumes.as_deref(), container::volume())),
-        (!has_sidecar(pod))
-            .then(|| element("/spec/initContainers", pod.spec.init_containers.as_deref(), sidecar)),
+        (!has_volume).then(|| element("/spec/volumes", pod.spec.volumes.as_deref(), container::volume())),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-pub(super) fn has_sidecar(pod: &Pod<'_>) -> bool {
-    pod.init_containers().iter().any(is_sidecar)
+/// `container` where the pod has none, or a stale one.
+pub(super) fn sidecar(pod: &Pod<'_>, existing: &Sidecar, container: Value) -> Vec<Operation> {
+    let Sidecar::Stale(index) = existing else {
+        return vec![element("/spec/initContainers", pod.spec.init_containers.as_deref(), container)];
+    };
+    let volume = our_volume(pod).map(|at| replace(format!("/spec/volumes/{at}"), container::volume()));
+    volume.into_iter().chain([replace(format!("/spec/initContainers/{index}"), container)]).collect()
 }
 
-/// Our container bears a plan; one that only bears our name is the author's.
-pub(super) fn is_sidecar(container: &Container<'_>) -> bool {
-    let env = container.env.as_deref().unwrap_or_default();
-    &*container.name == names::SIDECAR_CONTAINER
-        && env.iter().any(|variable| &*variable.name == names::PLAN_ENV)
+/// `plan` in the place of an old one.
+pub(super) fn plan(path: &str, plan: &Plan) -> Operation {
+    replace(path.to_owned(), plan.to_env_value().into())
 }
 
-pub(super) fn has_volume(pod: &Pod<'_>) -> bool {
+fn our_volume(pod: &Pod<'_>) -> Option<usize> {
     let volumes = pod.spec.volumes.as_deref().unwrap_or_default();
-    volumes.iter().any(|volume| &*volume.name == names::SIDECAR_VOLUME)
+    volumes.iter().position(crate::ground::pod::Volume::is_ours)
 }
 
 fn gates<'p>(pod: &'p Pod<'_>) -> impl Iterator<Item = &'p str> {
@@ -84,5 +87,9 @@ fn element<T>(parent: &str, existing: Option<&[T]>, value: Value) -> Operation {
 }
 
 fn add(path: String, value: Value) -> Operation {
-    Operation { op: Add::Add, path, value }
+    Operation { op: Kind::Add, path, value }
+}
+
+fn replace(path: String, value: Value) -> Operation {
+    Operation { op: Kind::Replace, path, value }
 }

@@ -1,6 +1,5 @@
 use expect_test::expect_file;
-use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -16,8 +15,12 @@ fn template() -> SidecarTemplate {
 }
 
 fn decide_json(pod: &Value) -> Decision {
-    let text = pod.to_string();
-    decide(&serde_json::from_str(&text).unwrap(), UID, &template())
+    decide_under(pod, UID, &template())
+}
+
+fn decide_under(pod: &Value, uid: &str, template: &SidecarTemplate) -> Decision {
+    let (text, limits) = (pod.to_string(), NamespaceLimits::default());
+    decide(&serde_json::from_str(&text).unwrap(), uid, &Surroundings { template, limits: &limits })
 }
 
 fn injected(pod: &Value) -> Value {
@@ -145,97 +148,4 @@ fn text_of_an_annotation_is_safe_from_the_kubelets_expansion() {
     let value = patched["spec"]["initContainers"][0]["env"][0]["value"].as_str().unwrap();
     assert!(value.contains("/$$(HOME)"), "{value}");
     assert_eq!(Plan::from_env_value(value).unwrap().steps[0].requests[0].path, "/$(HOME)");
-}
-
-/// What an injection may add, taken out again.
-fn without_injection(mut pod: Value, original: &Value) -> Value {
-    let ours = |value: &Value, key: &str, name: &str| value[key] == name;
-    let lists = [
-        ("initContainers", "name", names::SIDECAR_CONTAINER),
-        ("volumes", "name", names::SIDECAR_VOLUME),
-        ("readinessGates", "conditionType", names::CONDITION),
-    ];
-    for (list, key, name) in lists {
-        if let Some(elements) = pod["spec"][list].as_array_mut() {
-            elements.retain(|element| !ours(element, key, name));
-        }
-        if original["spec"].get(list).is_none() {
-            pod["spec"].as_object_mut().unwrap().remove(list);
-        }
-    }
-    let metadata = pod["metadata"].as_object_mut().unwrap();
-    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
-        labels.remove(names::INJECTED_LABEL);
-    }
-    if original["metadata"].get("labels").is_none() {
-        metadata.remove("labels");
-    }
-    pod
-}
-
-prop_compose! {
-    fn any_resources()(kind in 0..4) -> Value {
-        let amounts = json!({"cpu": "1", "memory": "64Mi"});
-        match kind {
-            0 => json!({}),
-            1 => json!({"requests": {"cpu": "100m"}}),
-            2 => json!({"requests": amounts, "limits": amounts}),
-            _ => json!({"limits": amounts, "claims": [{"name": "future"}]}),
-        }
-    }
-}
-
-prop_compose! {
-    /// Pods with and without each part that an injection touches, and with fields that no type of ours knows.
-    fn any_pod()(
-        labels in proptest::option::of(proptest::collection::btree_map("[a-z./~]{1,8}", "[a-z]{0,4}", 0..3)),
-        inits in proptest::option::of(proptest::collection::vec((any_resources(), proptest::bool::ANY), 0..3)),
-        volumes in proptest::option::of(proptest::collection::vec("[a-z]{1,5}", 0..3)),
-        gates in proptest::option::of(proptest::collection::vec("[a-z]{1,5}/[a-z]", 0..2)),
-        resources in any_resources(),
-        user in proptest::option::of(0..3_i64),
-        text in "\\PC{0,20}",
-    ) -> Value {
-        let mut pod = app();
-        pod["metadata"]["fieldOfTomorrow"] = json!({"text": text});
-        pod["spec"]["fieldOfTomorrow"] = json!([text, 1.5, null]);
-        pod["spec"]["containers"][0]["resources"] = resources;
-        pod["spec"]["containers"][0]["fieldOfTomorrow"] = json!(text);
-        if let Some(labels) = labels { pod["metadata"]["labels"] = json!(labels); }
-        if let Some(inits) = inits {
-            pod["spec"]["initContainers"] = inits.into_iter().enumerate().map(|(i, (resources, is_sidecar))| json!({
-                "name": format!("init{i}"), "resources": resources, "restartPolicy": is_sidecar.then_some("Always"),
-            })).collect();
-        }
-        if let Some(volumes) = volumes {
-            pod["spec"]["volumes"] = volumes.into_iter().map(|name| json!({"name": name, "emptyDir": {}})).collect();
-        }
-        if let Some(gates) = gates {
-            pod["spec"]["readinessGates"] = gates.into_iter().map(|gate| json!({"conditionType": gate})).collect();
-        }
-        if let Some(user) = user { pod["spec"]["securityContext"] = json!({"runAsUser": user}); }
-        pod
-    }
-}
-
-fn class(pod: &Value) -> resources::QosClass {
-    resources::qos_class(&serde_json::from_str(&pod.to_string()).unwrap())
-}
-
-proptest! {
-    #[test]
-    fn injecting_adds_what_is_listed_and_nothing_else(pod in any_pod()) {
-        prop_assert_eq!(without_injection(injected(&pod), &pod), pod);
-    }
-
-    #[test]
-    fn injecting_twice_adds_nothing(pod in any_pod()) {
-        let once = injected(&pod);
-        prop_assert_eq!(injected(&once), once);
-    }
-
-    #[test]
-    fn the_qos_class_stays(pod in any_pod()) {
-        prop_assert_eq!(class(&injected(&pod)), class(&pod));
-    }
 }
