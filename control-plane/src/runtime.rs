@@ -1,5 +1,6 @@
 //! The floor that puts the others together: starts the servers, joins them by bounded channels, stops them in order.
 
+mod callers;
 mod gatekeeper;
 mod identity;
 mod start;

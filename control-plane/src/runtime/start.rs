@@ -13,18 +13,19 @@ use kube::{Api, Client};
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 use tracing::{info, warn};
 
-use super::{Options, gatekeeper::Gatekeeper, identity::Identity, tasks::Tasks};
+use super::{Options, callers::Callers, gatekeeper::Gatekeeper, identity::Identity, tasks::Tasks};
 use crate::{
     adapters::{
         admin::{self, Pending, Readiness},
         certificates, events,
         metrics::Metrics,
-        pods, reports, server,
+        pods, reports,
+        server::{self, Door},
         webhook::{self, Webhook},
     },
     ground::injection::SidecarTemplate,
@@ -46,14 +47,15 @@ const FLOOR: (u32, u32) = (1, 30);
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let (readiness, metrics, mut tasks) = (Readiness::default(), Metrics::default(), Tasks::new());
     let pending = (readiness.wait_for("certificate"), readiness.wait_for("pods"));
+    let callers = Callers::read(options.webhook.client_ca_file.as_ref()).await?;
     let health = admin::health_router(readiness.clone());
-    serve_plain(&mut tasks, options.admin.health_probe_bind_address, health).await?;
+    serve_plain(&mut tasks, options.admin.health_probe_bind_address, (health, &metrics)).await?;
     let metrics_router = admin::metrics_router(metrics.clone());
-    serve_plain(&mut tasks, options.admin.metrics_bind_address, metrics_router).await?;
+    serve_plain(&mut tasks, options.admin.metrics_bind_address, (metrics_router, &metrics)).await?;
 
     let mut signals = Signals::listen()?;
     tokio::select! {
-        started = start(&options, &mut tasks, &metrics, pending) => started?,
+        started = start(&options, &mut tasks, (&metrics, callers), pending) => started?,
         () = signals.received() => return Ok(()),
     }
     tokio::select! {
@@ -70,13 +72,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 async fn start(
     options: &Options,
     tasks: &mut Tasks,
-    metrics: &Metrics,
+    (metrics, callers): (&Metrics, Callers),
     (certificate, pods): (Pending, Pending),
 ) -> anyhow::Result<()> {
     let client = connect().await?;
     let identity = establish(options, &client, metrics).await?;
-    serve_webhook(options, tasks, &identity, metrics).await?;
-    let calls = serve_reports(options, tasks, &identity, &client).await?;
+    serve_webhook(options, tasks, &identity, (metrics, callers)).await?;
+    let calls = serve_reports(options, tasks, &identity, (&client, metrics)).await?;
     start_gatekeeper(options, tasks, (client, metrics.clone(), pods), calls);
     patiently(|| identity.register()).await;
     tasks.spawn("certificates", identity.keep(tasks.stop()));
@@ -184,16 +186,15 @@ async fn bind_all(port: u16) -> anyhow::Result<TcpListener> {
     }
 }
 
-async fn serve_plain(tasks: &mut Tasks, address: SocketAddr, router: Router) -> anyhow::Result<()> {
+async fn serve_plain(
+    tasks: &mut Tasks,
+    address: SocketAddr,
+    (router, metrics): (Router, &Metrics),
+) -> anyhow::Result<()> {
     let listener =
         if address.ip().is_unspecified() { bind_all(address.port()).await? } else { bind(address).await? };
-    let stop = tasks.stop();
-    tasks.spawn("admin server", async move {
-        let server = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = server.await {
-            warn!(%error, "the admin server ended");
-        }
-    });
+    let door = Door { name: "admin", limits: server::ADMIN, tls: None, metrics: metrics.clone() };
+    tasks.spawn("admin server", server::serve(listener, door, router, tasks.stop()));
     Ok(())
 }
 
@@ -201,12 +202,21 @@ async fn serve_webhook(
     options: &Options,
     tasks: &mut Tasks,
     identity: &Identity,
-    metrics: &Metrics,
+    (metrics, callers): (&Metrics, Callers),
 ) -> anyhow::Result<()> {
     let listener = bind_all(options.webhook.webhook_port).await?;
-    let tls = server::tls(Arc::new(identity.served()), &[b"h2", b"http/1.1"]);
-    let router = webhook::router(Webhook { template: identity.template(), metrics: metrics.clone() });
-    tasks.spawn("webhook server", server::serve(listener, tls, router, tasks.stop()));
+    let (served, webhook) =
+        (identity.served(), Webhook { template: identity.template(), metrics: metrics.clone() });
+    let tls = callers.tls(&served);
+    let router = webhook::router(webhook, options.webhook.webhook_max_concurrency);
+    let door = Door {
+        name: "webhook",
+        limits: server::WEBHOOK,
+        tls: Some(tls.subscribe()),
+        metrics: metrics.clone(),
+    };
+    tasks.spawn("webhook server", server::serve(listener, door, router, tasks.stop()));
+    tasks.spawn("CA of callers", callers.keep(served, tls, tasks.stop()));
     Ok(())
 }
 
@@ -214,13 +224,19 @@ async fn serve_reports(
     options: &Options,
     tasks: &mut Tasks,
     identity: &Identity,
-    client: &Client,
+    (client, metrics): (&Client, &Metrics),
 ) -> anyhow::Result<mpsc::Receiver<reports::Call>> {
     let (calls, received) = mpsc::channel(QUEUE);
     let listener = bind_all(options.reports.report_port).await?;
-    let tls = server::tls(Arc::new(identity.served()), &[b"h2"]);
+    let tls = server::tls(Arc::new(identity.served()), None, &[b"h2"]);
     let router = reports::router(client.clone(), calls).await?;
-    tasks.spawn("report server", server::serve(listener, tls, router, tasks.stop()));
+    let door = Door {
+        name: "reports",
+        limits: server::REPORTS,
+        tls: Some(watch::Sender::new(tls).subscribe()),
+        metrics: metrics.clone(),
+    };
+    tasks.spawn("report server", server::serve(listener, door, router, tasks.stop()));
     Ok(received)
 }
 
