@@ -1,7 +1,11 @@
 //! The floor that puts the others together: starts the servers, joins them by bounded channels, stops them in order.
 
+mod callers;
+mod cluster;
 mod gatekeeper;
 mod identity;
+mod launch;
+mod listen;
 mod scan;
 mod start;
 mod tasks;

@@ -2,6 +2,7 @@
 
 mod authority;
 mod bundle;
+mod clients;
 mod files;
 mod secret;
 mod serving;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 pub use authority::{Authority, AuthorityError};
 pub use bundle::apply as apply_bundle;
 use clap::Args;
+pub use clients::{ClientCa, ClientCaError};
 pub use files::{FilesError, read as read_files};
 pub use secret::{SecretError, obtain as obtain_authority, publish as publish_ca};
 pub use serving::{Served, Serving, ServingError};

@@ -29,6 +29,11 @@ pub struct Metrics {
     injections: Family<InjectionLabels, Counter>,
     webhook_duration: Histogram,
     webhook_in_flight: Gauge,
+    webhook_queue_length: Gauge,
+    webhook_queue_wait: Histogram,
+    webhook_shed: Counter,
+    webhook_refused: Family<RefusalLabels, Counter>,
+    connections_closed: Family<ConnectionLabels, Counter>,
     certificate_expiry: Gauge,
     leader: Gauge,
     missed: Family<NamespaceLabels, Gauge>,
@@ -74,6 +79,17 @@ struct InjectionLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionLabels {
+    server: &'static str,
+    reason: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         // 100 µs to 3.3 s, and 0.25 s to 8.5 min.
@@ -90,6 +106,11 @@ impl Default for Metrics {
             injections: Family::default(),
             webhook_duration: latency(),
             webhook_in_flight: Gauge::default(),
+            webhook_queue_length: Gauge::default(),
+            webhook_queue_wait: latency(),
+            webhook_shed: Counter::default(),
+            webhook_refused: Family::default(),
+            connections_closed: Family::default(),
             certificate_expiry: Gauge::default(),
             leader: Gauge::default(),
             missed: Family::default(),
@@ -141,6 +162,7 @@ impl Metrics {
             self.certificate_expiry.clone(),
         );
         self.register_leaders(&mut all);
+        self.register_refusals(&mut all);
         all
     }
 
@@ -152,6 +174,35 @@ impl Metrics {
             self.missed.clone(),
         );
         all.register("evictions", "Evictions of missed pods, by what became of them", self.evictions.clone());
+    }
+
+    fn register_refusals(&self, all: &mut Registry) {
+        all.register(
+            "webhook_queue_length",
+            "Reviews that wait for a slot",
+            self.webhook_queue_length.clone(),
+        );
+        all.register_with_unit(
+            "webhook_queue_wait",
+            "How long reviews waited for a slot, those that found one free left out",
+            Unit::Seconds,
+            self.webhook_queue_wait.clone(),
+        );
+        all.register(
+            "webhook_shed",
+            "Reviews that were sent back with status 429, to be tried again",
+            self.webhook_shed.clone(),
+        );
+        all.register(
+            "webhook_refused",
+            "Requests to the webhook that were no reviews, by reason",
+            self.webhook_refused.clone(),
+        );
+        all.register(
+            "connections_closed",
+            "Connections that a server closed by itself, by reason",
+            self.connections_closed.clone(),
+        );
     }
 
     /// The text form of all families (`OpenMetrics` 1.0).
@@ -184,6 +235,28 @@ impl Metrics {
     pub fn review(&self) -> impl Drop + use<> {
         self.webhook_in_flight.inc();
         InFlight { metrics: self.clone(), start: std::time::Instant::now() }
+    }
+
+    /// Notes that a review waits for a slot; the guard notes that it does no longer.
+    #[must_use]
+    pub fn queued(&self) -> impl Drop + use<> {
+        self.webhook_queue_length.inc();
+        Queued { metrics: self.clone(), start: std::time::Instant::now() }
+    }
+
+    /// Counts a review that was sent back to be tried again.
+    pub fn count_shed(&self) {
+        self.webhook_shed.inc();
+    }
+
+    /// Counts a request to the webhook that was no review.
+    pub fn count_refused(&self, reason: &'static str) {
+        self.webhook_refused.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// Counts a connection that `server` closed by itself.
+    pub fn connection_closed(&self, server: &'static str, reason: &'static str) {
+        self.connections_closed.get_or_create(&ConnectionLabels { server, reason }).inc();
     }
 
     /// Notes that a pod's warm-up has begun.
@@ -265,6 +338,18 @@ impl Drop for InFlight {
     }
 }
 
+struct Queued {
+    metrics: Metrics,
+    start: std::time::Instant,
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.metrics.webhook_queue_wait.observe(self.start.elapsed().as_secs_f64());
+        self.metrics.webhook_queue_length.dec();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
@@ -286,11 +371,14 @@ mod tests {
         metrics.gate_opened("shop", Reason::WarmupSucceeded, &report);
         metrics.warmup_began("shop", Some("n1"));
         metrics.count_decision(&Decision::Skipped { reason: Skip::Job, warnings: Vec::new() });
-        drop(metrics.review());
         metrics.leads(true);
         metrics.missed_pods(["shop", "bar"]);
         metrics.missed_pods(["shop", "shop"]);
         metrics.count_eviction("accepted");
+        drop((metrics.review(), metrics.queued()));
+        metrics.count_shed();
+        metrics.count_refused("media_type");
+        metrics.connection_closed("webhook", "idle");
         let text = metrics.encode();
         for line in [
             r#"kube_booster_warmup_total{namespace="shop",result="success"} 1"#,
@@ -302,6 +390,11 @@ mod tests {
             r#"kube_booster_injections_total{result="skipped",reason="job"} 1"#,
             "kube_booster_webhook_request_duration_seconds_count 1",
             "kube_booster_webhook_in_flight 0",
+            "kube_booster_webhook_queue_length 0",
+            "kube_booster_webhook_queue_wait_seconds_count 1",
+            "kube_booster_webhook_shed_total 1",
+            r#"kube_booster_webhook_refused_total{reason="media_type"} 1"#,
+            r#"kube_booster_connections_closed_total{server="webhook",reason="idle"} 1"#,
             "kube_booster_certificate_expiry_timestamp_seconds 0",
             "kube_booster_leader 1",
             r#"kube_booster_pods_missed_injection{namespace="shop"} 2"#,

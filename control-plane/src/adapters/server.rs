@@ -1,125 +1,107 @@
-//! Serves a router over TLS, HTTP/1.1 and HTTP/2, within limits, until it is told to stop.
+//! Serves a router, over TLS or in clear text, within limits, until it is told to stop.
 
-use std::{sync::Arc, time::Duration};
+mod connection;
+mod crowd;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
+pub use crowd::Limits;
+use rustls::{
+    ServerConfig,
+    server::{ResolvesServerCert, danger::ClientCertVerifier},
 };
-use rustls::{ServerConfig, server::ResolvesServerCert};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::watch,
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::sync::CancellationToken;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-/// Open connections; more wait in the listener's backlog.
-const MAX_CONNECTIONS: usize = 4_096;
-/// Requests at once on one HTTP/2 connection; the API server shares few connections among all its calls.
-const MAX_STREAMS: u32 = 1_024;
-const MAX_HEADER_BYTES: u32 = 16 << 10;
-/// For the TLS handshake, and for the headers of an HTTP/1.1 request.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-/// HTTP/2 peers that do not answer a ping for this long are gone.
-const KEEP_ALIVE: Duration = Duration::from_mins(1);
-/// For requests under way when the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
+use self::{connection::DRAIN, crowd::Crowd};
+use super::metrics::Metrics;
 
-/// TLS for a server whose certificate `resolver` picks at each handshake.
+const IDLE: Duration = Duration::from_mins(3);
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+
+/// Of the webhook: an API server needs one connection, or some hundred with HTTP/1.1.
+pub const WEBHOOK: Limits =
+    Limits { connections: 512, handshakes: 128, first_request: FIRST_REQUEST, idle: IDLE };
+/// Of the report server: a sidecar connects while it waits for its app.
+pub const REPORTS: Limits = Limits { connections: 2_048, handshakes: 256, first_request: IDLE, idle: IDLE };
+/// Of the ports for operators: the kubelet's probes, and scrapes.
+pub const ADMIN: Limits =
+    Limits { connections: 128, handshakes: 128, first_request: FIRST_REQUEST, idle: IDLE };
+
+/// What a server asks of those who come in.
+pub struct Door {
+    /// The server's name in metrics.
+    pub name: &'static str,
+    /// How many may be in.
+    pub limits: Limits,
+    /// TLS as it is now; without it, clear text.
+    pub tls: Option<watch::Receiver<TlsAcceptor>>,
+    /// Where refusals are counted.
+    pub metrics: Metrics,
+}
+
+/// TLS for a server whose certificate `resolver` picks at each handshake, for clients that `clients` verifies, or for
+/// anybody.
 ///
 /// # Panics
 /// Never: ring supports the protocol versions that rustls enables.
 #[must_use]
-pub fn tls(resolver: Arc<dyn ResolvesServerCert>, protocols: &[&[u8]]) -> TlsAcceptor {
+pub fn tls(
+    resolver: Arc<dyn ResolvesServerCert>,
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    protocols: &[&[u8]],
+) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring supports the default protocol versions");
-    let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(resolver);
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 
 /// Serves `router` on `listener` until `stop`, then lets requests under way end.
-pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, stop: CancellationToken) {
-    let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    while let Some(stream) = accept(&listener, &slots, &stop).await {
-        let (stream, slot) = stream;
-        let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            let _slot = slot;
-            let Some(stream) = handshake(&tls, stream).await else { return };
-            let connection = builder();
-            let service = TowerToHyperService::new(router);
-            let connection = connection.serve_connection(TokioIo::new(stream), service).into_owned();
-            if let Err(error) = watcher.watch(connection).await {
-                debug!(%error, "connection ended");
+pub async fn serve(listener: TcpListener, door: Door, router: Router, stop: CancellationToken) {
+    let (crowd, tasks) = (Crowd::new(door.limits), TaskTracker::new());
+    let door = Arc::new(door);
+    while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener)).await {
+        match crowd.enter(peer) {
+            Some(presence) => {
+                let (door, router, stop) = (Arc::clone(&door), router.clone(), stop.clone());
+                tasks.spawn(connection::serve(stream, presence, door, router, stop));
             }
-        });
+            None => door.metrics.connection_closed(door.name, "full"),
+        }
     }
     drop(listener);
-    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    tasks.close();
+    if timeout(DRAIN, tasks.wait()).await.is_err() {
         debug!("requests were still under way when the server stopped");
     }
 }
 
-type Accepted = (TcpStream, tokio::sync::OwnedSemaphorePermit);
-
-/// The next connection, once there is room for one; `None` when it is time to stop.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-    stop: &CancellationToken,
-) -> Option<Accepted> {
-    let next = async {
-        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, slot)),
-                Err(error) => {
-                    // Out of file descriptors, for one: some will come back.
-                    debug!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer.ip()),
+            Err(error) => {
+                // Out of file descriptors, for one: some will come back.
+                debug!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
-    };
-    tokio::select! {
-        accepted = next => accepted,
-        () = stop.cancelled() => None,
     }
-}
-
-async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-    // An answer in two writes would wait 40 ms for the peer's delayed acknowledgement.
-    stream.set_nodelay(true).ok()?;
-    match timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => Some(stream),
-        Ok(Err(error)) => {
-            debug!(%error, "TLS handshake failed");
-            None
-        }
-        Err(_) => None,
-    }
-}
-
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE);
-    builder
 }
 
 #[cfg(test)]

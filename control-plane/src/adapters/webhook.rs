@@ -1,6 +1,11 @@
 //! `POST /mutate-v1-pod`: what the API server calls for each pod that asks for a warm-up.
 
 mod admission;
+mod bodies;
+mod deadline;
+mod limiter;
+mod refusal;
+mod slots;
 
 use std::{panic, sync::Arc};
 
@@ -8,15 +13,17 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderValue, header::CONTENT_TYPE},
+    middleware,
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{MethodRouter, post},
 };
 use clap::Args;
 use tokio::sync::watch;
+use tower::ServiceBuilder;
 use tracing::{error, warn};
 
-use self::admission::Request;
+use self::{admission::Request, bodies::Bodies, limiter::Limiter, refusal::Refusal};
 use super::metrics::Metrics;
 use crate::ground::{
     injection::{self, Decision, SidecarTemplate, Surroundings},
@@ -26,8 +33,9 @@ use crate::ground::{
 
 /// The path in the `MutatingWebhookConfiguration`.
 pub const PATH: &str = "/mutate-v1-pod";
-/// etcd takes objects of 1.5 MiB by default; a review holds one twice at most.
-const MAX_BODY: usize = 3 << 20;
+
+/// Of a Kubernetes object, in bytes.
+const MAX_NAME: usize = 253;
 
 /// Flags of the webhook.
 #[derive(Debug, Args)]
@@ -35,6 +43,12 @@ pub struct WebhookArgs {
     /// Port of the webhook (HTTPS)
     #[arg(long, default_value_t = 9443, value_name = "PORT")]
     pub webhook_port: u16,
+    /// Reviews that are decided at once; -1 takes all cores but one
+    #[arg(long, default_value = "-1", value_name = "COUNT", value_parser = slots::parse, allow_negative_numbers = true)]
+    pub webhook_max_concurrency: usize,
+    /// File with the CA of the API server's client certificate; without it, anybody may call the webhook
+    #[arg(long, value_name = "FILE")]
+    pub client_ca_file: Option<std::path::PathBuf>,
     /// Image of the injected container, by tag or digest
     #[arg(long, default_value = concat!("kube-booster/sidecar:", env!("CARGO_PKG_VERSION")), value_name = "IMAGE")]
     pub sidecar_image: String,
@@ -51,17 +65,26 @@ pub struct Webhook {
     pub metrics: Metrics,
 }
 
-/// The webhook's router.
-pub fn router(webhook: Webhook) -> Router {
-    Router::new().route(PATH, post(mutate)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(webhook)
+type Decide = fn(&Pod<'_>, &str, &Surroundings<'_>) -> Decision;
+
+/// The webhook's router, which decides `slots` reviews at once.
+pub fn router(webhook: Webhook, slots: usize) -> Router {
+    router_with(webhook, slots, injection::decide)
 }
 
-async fn mutate(State(webhook): State<Webhook>, body: Bytes) -> Response {
-    let _review = webhook.metrics.review();
-    match admission::decode(&body) {
-        Ok(request) => json(webhook.answer(&request)),
-        // Not a review: under `failurePolicy: Ignore` any status but 2xx lets the pod through.
-        Err(error) => (StatusCode::BAD_REQUEST, format!("not an AdmissionReview: {error}\n")).into_response(),
+fn router_with(webhook: Webhook, slots: usize, decide: Decide) -> Router {
+    let limiter = Limiter::new(slots, webhook.metrics.clone());
+    let bodies = middleware::from_fn_with_state(Bodies::new(webhook.metrics.clone()), bodies::whole);
+    // A body is read first, so that a slow one holds no slot.
+    let layers = ServiceBuilder::new().layer(bodies).layer(limiter).layer(DefaultBodyLimit::disable());
+    let review: MethodRouter<_> = post(mutate).layer(layers);
+    Router::new().route(PATH, review).with_state((webhook, decide))
+}
+
+async fn mutate(State((webhook, decide)): State<(Webhook, Decide)>, body: Bytes) -> Response {
+    match webhook.review_with(&body, decide) {
+        Ok(answer) => json(answer),
+        Err(_) => Refusal::NotReview.answer(&webhook.metrics),
     }
 }
 
@@ -70,29 +93,36 @@ fn json(body: String) -> Response {
 }
 
 impl Webhook {
+    /// The answer to the `AdmissionReview` in `body`, which always allows; an error where it is none.
+    pub fn review(&self, body: &[u8]) -> Result<String, serde_json::Error> {
+        self.review_with(body, injection::decide)
+    }
+
     /// Never `allowed: false`, whatever happens: that would reject the pod in spite of `failurePolicy: Ignore`.
-    fn answer(&self, request: &Request<'_>) -> String {
+    fn review_with(&self, body: &[u8], decide: Decide) -> Result<String, serde_json::Error> {
+        let request = admission::decode(body)?;
         let template = Arc::clone(&self.template.borrow());
         let limits = self.limits.borrow().of(&request.namespace);
         let surroundings = Surroundings { template: &template, limits: &limits };
-        let decide = || {
+        let answer = || {
             let pod: Pod<'_> = serde_json::from_str(request.object.map_or("null", |object| object.get()))?;
-            let decision = injection::decide(&pod, &request.uid, &surroundings);
-            Ok::<_, serde_json::Error>((decision, pod.display_name().to_owned()))
+            let decision = decide(&pod, &request.uid, &surroundings);
+            Ok::<_, serde_json::Error>(self.note(&request, &decision, pod.display_name()))
         };
-        match panic::catch_unwind(panic::AssertUnwindSafe(decide)) {
-            Ok(Ok((decision, pod))) => self.note(request, &decision, &pod),
+        let (namespace, uid) = (&request.namespace, &request.uid);
+        Ok(match panic::catch_unwind(panic::AssertUnwindSafe(answer)) {
+            Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                warn!(namespace = %request.namespace, uid = %request.uid, %error, "cannot read the pod");
+                warn!(%namespace, %uid, %error, "cannot read the pod");
                 self.metrics.count_failed_decision();
                 admission::answer_failure(&request.uid, "kube-booster could not read it")
             }
             Err(_) => {
-                error!(namespace = %request.namespace, uid = %request.uid, "the handler panicked");
+                error!(%namespace, %uid, "the handler panicked");
                 self.metrics.count_failed_decision();
                 admission::answer_failure(&request.uid, "kube-booster had an internal error")
             }
-        }
+        })
     }
 
     fn note(&self, request: &Request<'_>, decision: &Decision, pod: &str) -> String {
@@ -101,6 +131,8 @@ impl Webhook {
         }
         self.metrics.count_decision(decision);
         if let Decision::Skipped { reason, warnings } = decision {
+            // Nobody has checked it yet, and its length is up to its author.
+            let pod = &pod[..pod.floor_char_boundary(MAX_NAME)];
             warn!(namespace = %request.namespace, pod, reason = reason.label(), why = warnings.join("; "), "pod left alone");
         }
         admission::answer(&request.uid, decision)
@@ -109,7 +141,7 @@ impl Webhook {
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, http};
+    use axum::{body::Body, http, http::StatusCode};
     use base64::{Engine, prelude::BASE64_STANDARD};
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
@@ -129,8 +161,10 @@ mod tests {
     }
 
     async fn post(webhook: &Webhook, body: impl Into<Body>) -> (StatusCode, Vec<u8>) {
-        let request = http::Request::post("/mutate-v1-pod").body(body.into()).unwrap();
-        let response = router(webhook.clone()).oneshot(request).await.unwrap();
+        let request =
+            http::Request::post("/mutate-v1-pod?timeout=5s").header(CONTENT_TYPE, "application/json");
+        let request = request.body(body.into()).unwrap();
+        let response = router(webhook.clone(), 1).oneshot(request).await.unwrap();
         (response.status(), response.into_body().collect().await.unwrap().to_bytes().into())
     }
 
@@ -211,8 +245,64 @@ mod tests {
             assert_eq!(post(&webhook(), body).await.0, StatusCode::BAD_REQUEST, "{body:?}");
         }
         assert_eq!(post(&webhook(), vec![0xff; 64]).await.0, StatusCode::BAD_REQUEST);
-        assert_eq!(post(&webhook(), vec![b' '; MAX_BODY + 1]).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(post(&webhook(), vec![b' '; bodies::MAX_BODY + 1]).await.0, StatusCode::PAYLOAD_TOO_LARGE);
         let nested = "[".repeat(100_000);
         assert_eq!(post(&webhook(), nested).await.0, StatusCode::BAD_REQUEST);
+        for twice in
+            [r#"{"request":{"uid":"1"},"request":{"uid":"2"}}"#, r#"{"request":{"uid":"1","uid":"2"}}"#]
+        {
+            assert_eq!(post(&webhook(), twice).await.0, StatusCode::BAD_REQUEST, "{twice}");
+        }
+        let long = json!({"request": {"uid": "u".repeat(1_000), "object": app()}}).to_string();
+        assert_eq!(post(&webhook(), long).await.0, StatusCode::BAD_REQUEST);
+        let bare = http::Request::post(PATH).body(Body::from("{}")).unwrap();
+        let answer = router(webhook(), 1).oneshot(bare).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+
+    #[tokio::test]
+    async fn nesting_without_end_costs_nothing_and_leaves_the_pod_alone() {
+        let depth = 1 << 20;
+        let deep = ["[".repeat(depth), "]".repeat(depth)].concat();
+        for object in [
+            deep.clone(),
+            format!(r#"{{"metadata":{{}},"spec":{{"containers":[],"fieldOfTomorrow":{deep}}}}}"#),
+            format!(
+                r#"{{"spec":{{"containers":[{{"name":"a","readinessProbe":{{"httpGet":{{"port":{deep}}}}}}}]}}}}"#
+            ),
+        ] {
+            let body = format!(r#"{{"request":{{"uid":"u1","object":{object}}}}}"#);
+            let (status, answer) = post(&webhook(), body).await;
+            assert_eq!(status, StatusCode::OK);
+            let answer: Value = serde_json::from_slice(&answer).unwrap();
+            assert_eq!(
+                (&answer["response"]["allowed"], answer["response"].get("patch")),
+                (&json!(true), None)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_with_a_warning_and_the_next_review_as_usual() {
+        let webhook = webhook();
+        let router = router_with(webhook.clone(), 1, |_, uid, _| {
+            assert!(uid != "panic", "on purpose");
+            Decision::NotAsked
+        });
+        for (uid, warning) in
+            [("panic", "pod is not warmed up: kube-booster had an internal error"), ("calm", "")]
+        {
+            let body = json!({"request": {"uid": uid, "object": app()}}).to_string();
+            let request = http::Request::post(PATH).header(CONTENT_TYPE, "application/json");
+            let response = router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            let answer = response.into_body().collect().await.unwrap().to_bytes();
+            let answer: Value = serde_json::from_slice(&answer).unwrap();
+            assert_eq!(answer["response"]["allowed"], true);
+            assert_eq!(answer["response"]["warnings"][0].as_str().unwrap_or_default(), warning);
+        }
+        let counted = webhook.metrics.encode();
+        assert!(counted.contains(r#"injections_total{result="error",reason="internal"} 1"#));
+        assert!(counted.contains("kube_booster_webhook_in_flight 0"));
     }
 }

@@ -39,8 +39,10 @@ impl World {
             "done"
         };
         let router = Router::new().route("/slow", get(slow)).route("/", get(async || "ok"));
-        let tls = tls(Arc::new(served), &[b"h2", b"http/1.1"]);
-        let server = tokio::spawn(serve(listener, tls, router, stop.clone()));
+        let tls = tls(Arc::new(served), None, &[b"h2", b"http/1.1"]);
+        let tls = Some(tokio::sync::watch::Sender::new(tls).subscribe());
+        let door = Door { name: "webhook", limits: WEBHOOK, tls, metrics: Metrics::default() };
+        let server = tokio::spawn(serve(listener, door, router, stop.clone()));
         Self { port, stop, asked, server, roots }
     }
 

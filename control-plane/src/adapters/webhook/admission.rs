@@ -31,9 +31,16 @@ struct Review<'a> {
     request: Request<'a>,
 }
 
+/// A UID has 36 bytes, a namespace 63; what is longer is no API server's, and would end up in our answers and log.
+const MAX_TEXT: usize = 128;
+
 /// Reads a review's request.
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, serde_json::Error> {
-    Ok(serde_json::from_slice::<Review<'_>>(body)?.request)
+    let request = serde_json::from_slice::<Review<'_>>(body)?.request;
+    if request.uid.len() > MAX_TEXT || request.namespace.len() > MAX_TEXT {
+        return Err(serde::de::Error::custom("its uid or namespace is too long"));
+    }
+    Ok(request)
 }
 
 #[derive(Debug, Default, Serialize)]

@@ -1,0 +1,141 @@
+//! One connection, from its handshake to its end.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::Request, response::Response};
+use http_body_util::BodyExt;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::server::TlsStream;
+use tokio_util::{either::Either, sync::CancellationToken};
+use tower::ServiceExt;
+use tracing::debug;
+
+use super::{Door, crowd::Presence};
+
+/// Requests at once on one HTTP/2 connection; an API server has 200 changes under way at most, by its defaults.
+const MAX_STREAMS: u32 = 256;
+/// What an HTTP/2 connection may send before anybody reads it: this much memory at most for each.
+const WINDOW: u32 = 256 << 10;
+const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// For the head of an HTTP/1.1 request, and for as much of its body as nobody reads.
+const MAX_BUFFER: usize = 32 << 10;
+/// Streams that a peer opened and reset, and that nobody has looked at yet; more end the connection.
+const MAX_RESETS: usize = 20;
+/// Streams that we reset because of a peer's errors; more end the connection.
+const MAX_ERRORS: usize = 100;
+/// For the TLS handshake, and for the head of an HTTP/1.1 request, from the end of the one before.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// HTTP/2 peers that do not answer a ping for this long are gone.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
+/// For requests under way when the server stops.
+pub(super) const DRAIN: Duration = Duration::from_secs(10);
+/// For a peer without requests to take notice that its connection is closed.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+/// Serves `router` on `stream` until it ends, has to make room, is without a request for too long, or `stop`.
+pub(super) async fn serve(
+    stream: TcpStream,
+    presence: Presence,
+    door: Arc<Door>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let presence = Arc::new(presence);
+    let Some(stream) = enter(stream, &presence, &door).await else { return };
+    presence.settle();
+    let service = TowerToHyperService::new(tower::service_fn(noted(Arc::clone(&presence), router)));
+    let builder = builder(door.tls.is_some());
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let farewell = tokio::select! {
+        biased;
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                debug!(error, "connection ended");
+            }
+            return;
+        }
+        () = stop.cancelled() => DRAIN,
+        () = presence.sent_away() => {
+            door.metrics.connection_closed(door.name, "crowded");
+            FAREWELL
+        }
+        () = presence.neglected() => {
+            door.metrics.connection_closed(door.name, "idle");
+            FAREWELL
+        }
+    };
+    connection.as_mut().graceful_shutdown();
+    if timeout(farewell, connection).await.is_err() {
+        debug!("connection broken off");
+    }
+}
+
+type Stream = Either<TlsStream<TcpStream>, TcpStream>;
+
+/// The stream past its handshake, where it has one.
+async fn enter(stream: TcpStream, presence: &Presence, door: &Door) -> Option<Stream> {
+    // An answer in two writes would wait 40 ms for the peer's delayed acknowledgement.
+    stream.set_nodelay(true).ok()?;
+    let Some(tls) = &door.tls else { return Some(Either::Right(stream)) };
+    let acceptor = tls.borrow().clone();
+    let reason = tokio::select! {
+        shaken = timeout(HANDSHAKE, acceptor.accept(stream)) => match shaken {
+            Ok(Ok(stream)) => return Some(Either::Left(stream)),
+            Ok(Err(error)) => {
+                debug!(%error, "TLS handshake failed");
+                "handshake_failed"
+            }
+            Err(_) => "handshake_late",
+        },
+        () = presence.sent_away() => "crowded",
+    };
+    door.metrics.connection_closed(door.name, reason);
+    None
+}
+
+/// `router`, with the connection busy from a request's head to the last byte of its answer.
+fn noted<B>(
+    presence: Arc<Presence>,
+    router: Router,
+) -> impl Fn(Request<B>) -> futures::future::BoxFuture<'static, Result<Response, std::convert::Infallible>> + Clone
+where
+    B: axum::body::HttpBody<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    move |request| {
+        let busy = presence.begin();
+        let router = router.clone();
+        Box::pin(async move {
+            let response = router.oneshot(request).await?;
+            Ok(response.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _held = &busy;
+                    frame
+                }))
+            }))
+        })
+    }
+}
+
+fn builder(is_tls: bool) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(MAX_BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_ERRORS)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE);
+    // Probes and scrapes in clear text are HTTP/1.1.
+    if is_tls { builder } else { builder.http1_only() }
+}

@@ -1,0 +1,264 @@
+//! Who is connected to a server, and who has to go when it is full.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// How many connections a server keeps, and for how long without a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once, those in their handshake included.
+    pub connections: usize,
+    /// Connections at once that have not finished their handshake.
+    pub handshakes: usize,
+    /// From the handshake to the first request.
+    pub first_request: Duration,
+    /// From one request's end to the next.
+    pub idle: Duration,
+}
+
+/// The connections of a server.
+#[derive(Debug, Clone)]
+pub(super) struct Crowd {
+    limits: Limits,
+    guests: Arc<Mutex<Guests>>,
+}
+
+#[derive(Debug, Default)]
+struct Guests {
+    next: u64,
+    present: BTreeMap<u64, Guest>,
+}
+
+#[derive(Debug)]
+struct Guest {
+    peer: IpAddr,
+    stage: Stage,
+    since: Instant,
+    away: CancellationToken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Handshake,
+    Silent,
+    Busy(usize),
+    Idle,
+}
+
+/// One connection; it has left when this is dropped.
+#[derive(Debug)]
+pub(super) struct Presence {
+    crowd: Crowd,
+    id: u64,
+    away: CancellationToken,
+}
+
+/// A request under way on a connection; it is over when this is dropped.
+#[derive(Debug)]
+pub(super) struct Busy {
+    crowd: Crowd,
+    id: u64,
+}
+
+impl Crowd {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, guests: Arc::default() }
+    }
+
+    /// Lets `peer` in. Where there is no room, the peer with the most connections loses the one that has been without
+    /// a request for the longest; `None` where all of them have requests under way.
+    pub(super) fn enter(&self, peer: IpAddr) -> Option<Presence> {
+        let mut guests = self.lock();
+        let shaking = guests.present.values().filter(|guest| guest.stage == Stage::Handshake).count();
+        if shaking >= self.limits.handshakes {
+            guests.send_away(|guest| guest.stage == Stage::Handshake);
+        }
+        let is_full = guests.present.len() >= self.limits.connections;
+        if is_full && !guests.send_away(|guest| !matches!(guest.stage, Stage::Busy(_))) {
+            return None;
+        }
+        let (id, away) = (guests.next, CancellationToken::new());
+        guests.next += 1;
+        let guest =
+            Guest { peer: network(peer), stage: Stage::Handshake, since: Instant::now(), away: away.clone() };
+        guests.present.insert(id, guest);
+        Some(Presence { crowd: self.clone(), id, away })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Guests> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, id: u64, stage: impl FnOnce(Stage) -> Stage) {
+        if let Some(guest) = self.lock().present.get_mut(&id) {
+            guest.stage = stage(guest.stage);
+            guest.since = Instant::now();
+        }
+    }
+}
+
+impl Guests {
+    fn send_away(&mut self, may_go: impl Fn(&Guest) -> bool) -> bool {
+        let mut of_peer: HashMap<IpAddr, usize> = HashMap::new();
+        for guest in self.present.values() {
+            *of_peer.entry(guest.peer).or_default() += 1;
+        }
+        let candidates = self.present.iter().filter(|(_, guest)| may_go(guest));
+        let chosen = candidates.max_by_key(|(_, guest)| (of_peer.get(&guest.peer), Reverse(guest.since)));
+        let chosen = chosen.map(|(id, _)| *id);
+        let gone = chosen.and_then(|id| self.present.remove(&id));
+        gone.inspect(|guest| guest.away.cancel()).is_some()
+    }
+}
+
+/// An IPv6 peer has a whole network of 2^64 addresses to call from.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+impl Presence {
+    /// Its handshake is done.
+    pub(super) fn settle(&self) {
+        self.crowd.change(self.id, |_| Stage::Silent);
+    }
+
+    /// A request of it begins.
+    pub(super) fn begin(&self) -> Busy {
+        self.crowd.change(self.id, |stage| match stage {
+            Stage::Busy(requests) => Stage::Busy(requests + 1),
+            _ => Stage::Busy(1),
+        });
+        Busy { crowd: self.crowd.clone(), id: self.id }
+    }
+
+    /// Waits until it has to make room.
+    pub(super) async fn sent_away(&self) {
+        self.away.cancelled().await;
+    }
+
+    /// Waits until it has been without a request for too long.
+    pub(super) async fn neglected(&self) {
+        let limits = self.crowd.limits;
+        loop {
+            let now = Instant::now();
+            let end = match self.crowd.lock().present.get(&self.id) {
+                None => return,
+                Some(Guest { stage: Stage::Busy(_), .. }) => now + limits.idle,
+                Some(Guest { stage: Stage::Idle, since, .. }) => *since + limits.idle,
+                Some(Guest { since, .. }) => *since + limits.first_request,
+            };
+            if end <= now {
+                return;
+            }
+            sleep_until(end).await;
+        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.crowd.lock().present.remove(&self.id);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.crowd.change(self.id, |stage| match stage {
+            Stage::Busy(requests @ 2..) => Stage::Busy(requests - 1),
+            _ => Stage::Idle,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        connections: 4,
+        handshakes: 2,
+        first_request: Duration::from_secs(10),
+        idle: Duration::from_mins(3),
+    };
+
+    fn peer(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    fn settled(crowd: &Crowd, from: u8) -> Presence {
+        let presence = crowd.enter(peer(from)).unwrap();
+        presence.settle();
+        presence
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_server_sends_away_the_idlest_connection_of_the_peer_with_the_most() {
+        let crowd = Crowd::new(LIMITS);
+        let lone = settled(&crowd, 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let flood: Vec<_> = (0..3).map(|_| settled(&crowd, 66)).collect();
+        drop(flood[0].begin());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let newcomer = settled(&crowd, 66);
+        let is_away: Vec<_> = flood.iter().map(|presence| presence.away.is_cancelled()).collect();
+        assert_eq!(is_away.iter().filter(|is_away| **is_away).count(), 1);
+        assert!(!lone.away.is_cancelled() && !newcomer.away.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_a_request_under_way_stays() {
+        let crowd = Crowd::new(LIMITS);
+        let guests: Vec<_> = (0..4).map(|_| settled(&crowd, 1)).collect();
+        let busy: Vec<_> = guests.iter().map(Presence::begin).collect();
+        assert!(crowd.enter(peer(2)).is_none());
+        drop(busy);
+        assert!(crowd.enter(peer(2)).is_some());
+        assert_eq!(guests.iter().filter(|presence| presence.away.is_cancelled()).count(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handshakes_make_room_for_handshakes_alone() {
+        let crowd = Crowd::new(LIMITS);
+        let settled = settled(&crowd, 66);
+        let first = crowd.enter(peer(66)).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let _second = crowd.enter(peer(66)).unwrap();
+        let third = crowd.enter(peer(1)).unwrap();
+        assert!(first.away.is_cancelled() && !settled.away.is_cancelled() && !third.away.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_requests_is_neglected_after_its_time_and_a_busy_one_never() {
+        let crowd = Crowd::new(LIMITS);
+        let start = Instant::now();
+        let presence = settled(&crowd, 1);
+        presence.neglected().await;
+        assert_eq!(start.elapsed(), LIMITS.first_request);
+        drop(presence.begin());
+        presence.neglected().await;
+        assert_eq!(start.elapsed(), LIMITS.first_request + LIMITS.idle);
+        let busy = [presence.begin(), presence.begin()];
+        let over = tokio::time::timeout(Duration::from_hours(1), presence.neglected()).await;
+        assert!(over.is_err());
+        drop(busy);
+        presence.neglected().await;
+    }
+
+    #[test]
+    fn a_peer_is_an_address_or_a_v6_network() {
+        let network = |text: &str| super::network(text.parse().unwrap()).to_string();
+        assert_eq!(network("::ffff:10.0.0.1"), "10.0.0.1");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+}

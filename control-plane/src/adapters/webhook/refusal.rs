@@ -1,0 +1,60 @@
+//! Requests that get no review: under `failurePolicy: Ignore` any status but 2xx lets the pod through.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
+    response::{IntoResponse, Response},
+};
+
+use crate::adapters::metrics::Metrics;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("too many reviews at once; try again")]
+    Overload,
+    #[error("a review is application/json")]
+    MediaType,
+    #[error("a review has 3 MiB at most")]
+    TooLarge,
+    #[error("the review did not come in time")]
+    SlowBody,
+    #[error("the review broke off")]
+    BrokenBody,
+    #[error("not an AdmissionReview")]
+    NotReview,
+}
+
+impl Refusal {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Overload => StatusCode::TOO_MANY_REQUESTS,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::BrokenBody | Self::NotReview => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Overload => "overload",
+            Self::MediaType => "media_type",
+            Self::TooLarge => "too_large",
+            Self::SlowBody => "slow_body",
+            Self::BrokenBody => "broken_body",
+            Self::NotReview => "not_a_review",
+        }
+    }
+
+    /// The answer, counted. A 429 tells the API server to come back in a second; it does, within its timeout.
+    pub(super) fn answer(self, metrics: &Metrics) -> Response {
+        let mut response = (self.status(), format!("{self}\n")).into_response();
+        if self == Self::Overload {
+            metrics.count_shed();
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        } else {
+            metrics.count_refused(self.label());
+        }
+        response
+    }
+}

@@ -1,0 +1,153 @@
+//! The parts of the control plane, each started with what it needs of the others.
+
+use std::{collections::HashSet, sync::Arc};
+
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Options, Template, callers::Callers, cluster, gatekeeper::Gatekeeper, identity::Identity, listen,
+    scan::Scanner, tasks::Tasks,
+};
+use crate::{
+    adapters::{
+        admin::Pending,
+        certificates, events, lease, limits,
+        metrics::Metrics,
+        pods::{self, News},
+        reports::{self, Call, MissedQuestion},
+        server::{self, Door},
+        webhook::{self, Webhook},
+    },
+    ground::{injection::SidecarTemplate, limits::Limits},
+};
+
+/// Calls and news that wait for the gatekeeper; a full queue of calls answers UNAVAILABLE.
+const QUEUE: usize = 1_024;
+/// Questions for missed pods that wait; each is a list of the API server's.
+const QUESTIONS: usize = 8;
+
+/// What every part is made of.
+pub(super) struct Launch<'l> {
+    pub(super) options: &'l Options,
+    pub(super) tasks: &'l mut Tasks,
+    pub(super) client: Client,
+    pub(super) metrics: &'l Metrics,
+}
+
+impl Launch<'_> {
+    pub(super) async fn identity(&self) -> anyhow::Result<Identity> {
+        let (options, client) = (self.options, &self.client);
+        let template = SidecarTemplate {
+            image: options.webhook.sidecar_image.clone(),
+            report_address: match &options.reports.report_address {
+                Some(address) => address.to_string(),
+                None => cluster::patiently(|| cluster::service_address(client, &options.namespace)).await,
+            },
+            report_server_name: certificates::report_server_name(&options.namespace),
+            report_ca: String::new(),
+        };
+        let establish = || {
+            let (client, metrics, template) = (client.clone(), self.metrics.clone(), template.clone());
+            Identity::establish(&options.certificates, client, &options.namespace, metrics, template)
+        };
+        Ok(cluster::patiently(establish).await)
+    }
+
+    pub(super) fn limits(&mut self, synced: Pending) -> watch::Receiver<Limits> {
+        let (sender, limits) = watch::channel(Limits::default());
+        self.tasks.spawn_until_stop("watch of limits", limits::watch(self.client.clone(), sender, synced));
+        limits
+    }
+
+    pub(super) async fn webhook(
+        &mut self,
+        identity: &Identity,
+        callers: Callers,
+        limits: watch::Receiver<Limits>,
+    ) -> anyhow::Result<()> {
+        let listener = listen::on_all(self.options.webhook.webhook_port).await?;
+        let webhook = Webhook { template: identity.template(), limits, metrics: self.metrics.clone() };
+        let router = webhook::router(webhook, self.options.webhook.webhook_max_concurrency);
+        let (served, tls) = (identity.served(), callers.tls(&identity.served()));
+        let door = Door {
+            name: "webhook",
+            limits: server::WEBHOOK,
+            tls: Some(tls.subscribe()),
+            metrics: self.metrics.clone(),
+        };
+        let stop = self.tasks.stop();
+        self.tasks.spawn("webhook server", server::serve(listener, door, router, stop.clone()));
+        self.tasks.spawn("CA of callers", callers.keep(served, tls, stop));
+        Ok(())
+    }
+
+    pub(super) async fn reports(
+        &mut self,
+        identity: &Identity,
+    ) -> anyhow::Result<(mpsc::Receiver<Call>, mpsc::Receiver<MissedQuestion>)> {
+        let (calls, received) = mpsc::channel(QUEUE);
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        let listener = listen::on_all(self.options.reports.report_port).await?;
+        let tls = server::tls(Arc::new(identity.served()), None, &[b"h2"]);
+        let router = reports::router(self.client.clone(), calls, questions).await?;
+        let door = Door {
+            name: "reports",
+            limits: server::REPORTS,
+            tls: Some(watch::Sender::new(tls).subscribe()),
+            metrics: self.metrics.clone(),
+        };
+        self.tasks.spawn("report server", server::serve(listener, door, router, self.tasks.stop()));
+        Ok((received, asked))
+    }
+
+    pub(super) fn gatekeeper(&mut self, calls: mpsc::Receiver<Call>, synced: Pending) -> mpsc::Sender<News> {
+        let (notes, recorder) = events::recorder(self.client.clone());
+        let (news, heard) = mpsc::channel(QUEUE);
+        let (client, metrics) = (self.client.clone(), self.metrics.clone());
+        let gatekeeper = Gatekeeper::new(&self.options.gatekeeper, client, metrics, notes, synced);
+        self.tasks.spawn_until_stop("watch of pods", pods::watch(self.client.clone(), news.clone()));
+        // Ends with the last note, after the gatekeeper.
+        self.tasks.spawn("recorder of Events", recorder);
+        self.tasks.spawn("gatekeeper", gatekeeper.run(heard, calls, self.tasks.stop()));
+        news
+    }
+
+    /// Whether this replica leads, from now on.
+    pub(super) fn election(&mut self) -> watch::Receiver<bool> {
+        let (told, leads) = watch::channel(false);
+        let place = (self.client.clone(), self.options.namespace.clone());
+        let election =
+            lease::lead(self.options.lease, place, told, self.metrics.clone(), self.tasks.retire());
+        self.tasks.spawn("election of the leader", election);
+        leads
+    }
+
+    pub(super) fn scan(
+        &mut self,
+        (template, limits): (Template, watch::Receiver<Limits>),
+        news: mpsc::Sender<News>,
+        leads: watch::Receiver<bool>,
+        questions: mpsc::Receiver<MissedQuestion>,
+    ) {
+        let scanner = Scanner {
+            client: self.client.clone(),
+            own_namespace: self.options.namespace.clone(),
+            interval: self.options.scan.scan_interval,
+            evicts: self.options.scan.evict_missed_pods,
+            template,
+            limits,
+            metrics: self.metrics.clone(),
+            news,
+            said: HashSet::new(),
+            refused: HashSet::new(),
+        };
+        self.tasks.spawn_until_stop("scan of all pods", scanner.run(leads, questions));
+    }
+
+    pub(super) async fn certificates(&mut self, identity: Identity, registered: Pending) {
+        cluster::patiently(|| identity.register()).await;
+        drop(registered);
+        self.tasks.spawn("certificates", identity.keep(self.tasks.stop()));
+    }
+}
