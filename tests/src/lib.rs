@@ -14,3 +14,4 @@ pub mod programs;
 pub mod reports;
 pub mod sidecar;
 pub mod trials;
+pub mod webhook;

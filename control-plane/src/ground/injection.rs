@@ -17,6 +17,9 @@ use super::{
 /// A container whose environment has a string above 128 KiB cannot be started by Linux.
 const MAX_PLAN: usize = 64 << 10;
 
+/// Unknown annotations that are named in warnings; an author with more has made one mistake, not many.
+const MAX_UNKNOWN: usize = 16;
+
 /// What every injected container is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SidecarTemplate {
@@ -188,7 +191,9 @@ fn inject(pod: &Pod<'_>, wanted: &Wanted, template: &SidecarTemplate) -> Decisio
     let mut warnings: Vec<String> = resources.warning.into_iter().collect();
     if let Some(annotations) = &pod.metadata.annotations {
         warnings.extend(
-            annotations::unknown(annotations).map(|key| format!("{key}: unknown annotation, ignored")),
+            annotations::unknown(annotations)
+                .take(MAX_UNKNOWN)
+                .map(|key| format!("{key}: unknown annotation, ignored")),
         );
     }
     let sidecar: Value = container::sidecar(pod, &wanted.plan, resources.json, template);

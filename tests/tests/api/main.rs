@@ -4,9 +4,12 @@
 //! the control plane have a pair of their own.
 
 mod admission;
+mod callers;
 mod fence;
 mod flags;
 mod gates;
+mod hostile;
+mod overload;
 mod people;
 mod recovery;
 mod sidecars;
@@ -41,6 +44,7 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         people::trials(world),
         sidecars::trials(world),
     ];
-    let alone = [flags::trials(), recovery::trials()];
+    let alone =
+        [callers::trials(), flags::trials(), hostile::trials(), overload::trials(), recovery::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }
