@@ -12,6 +12,8 @@ DEMO_APP_IMG ?= $(REGISTRY)/demo-app:$(TAG)
 OVERLAY ?=
 # A folder of manifests/samples, or what suits the cluster.
 SAMPLE ?=
+# For each fuzz target.
+FUZZ_SECONDS ?= 30
 
 export REGISTRY TAG IMG SIDECAR_IMG DEMO_APP_IMG
 
@@ -30,6 +32,9 @@ lint: ## Check the format, then clippy and shellcheck, warnings denied
 
 fmt: ## Format the code
 	cargo fmt --all
+
+fuzz: ## Fuzz what comes from outside, each target for FUZZ_SECONDS; needs a nightly compiler and cargo-fuzz
+	@hack/fuzz.sh $(FUZZ_SECONDS)
 
 images: ## Build the images as archives in target/images (REGISTRY, TAG)
 	@hack/images.sh --registry $(REGISTRY) --tag $(TAG)
@@ -75,7 +80,7 @@ help: ## This list
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: build test lint fmt images cluster-up cluster-down cluster-load deploy undeploy deploy-sample undeploy-sample \
+.PHONY: build test lint fmt fuzz images cluster-up cluster-down cluster-load deploy undeploy deploy-sample undeploy-sample \
   generate-certs demo demo-down help
 # They work on one cluster and one target folder.
 .NOTPARALLEL:

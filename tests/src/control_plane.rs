@@ -30,9 +30,11 @@ pub struct World {
     pub api: Arc<ApiServer>,
     /// Where the report server listens, on 127.0.0.1.
     pub report_port: u16,
-    health_port: u16,
+    /// Where the webhook listens.
+    pub webhook_port: u16,
+    /// Where `/readyz` is.
+    pub health_port: u16,
     metrics_port: u16,
-    webhook_port: u16,
     arguments: Vec<String>,
     control_plane: Option<Daemon>,
 }
@@ -134,6 +136,27 @@ impl World {
     #[must_use]
     pub fn log(&self) -> String {
         self.control_plane.as_ref().map(Daemon::output).unwrap_or_default()
+    }
+
+    /// Memory of the control plane that is resident, in MiB: now, and at most since the last look.
+    pub fn memory(&self) -> anyhow::Result<(u64, u64)> {
+        let pid = self.control_plane.as_ref().context("the control plane runs")?.pid();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let mebibytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("there is memory")?;
+            anyhow::Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
+        };
+        let memory = (mebibytes("VmRSS:")?, mebibytes("VmHWM:")?);
+        // Has the kernel forget the highest value.
+        std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
+        Ok(memory)
+    }
+
+    /// The value of the control plane's metric `series`, labels included; 0 where it has none yet.
+    pub async fn metric(&self, series: &str) -> anyhow::Result<f64> {
+        let text = self.metrics().await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(value.map_or(Ok(0.0), str::parse)?)
     }
 
     /// The control plane's metrics.

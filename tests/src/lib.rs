@@ -17,3 +17,4 @@ pub mod reports;
 pub mod sidecar;
 pub mod trials;
 pub mod warnings;
+pub mod webhook;

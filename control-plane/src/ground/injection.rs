@@ -25,6 +25,9 @@ const MAX_ANNOTATIONS: usize = (256 - 4) << 10;
 const COPIED: &str = "the manifest brings along another pod's container kube-booster-warmup, which was made anew; leave it \
      out of manifests";
 
+/// Unknown annotations that are named in warnings; an author with more has made one mistake, not many.
+const MAX_UNKNOWN: usize = 16;
+
 /// What every injected container is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SidecarTemplate {
@@ -234,7 +237,9 @@ fn inject(pod: &Pod<'_>, wanted: &Wanted, surroundings: &Surroundings<'_>) -> Re
     }
     if let Some(annotations) = &pod.metadata.annotations {
         warnings.extend(
-            annotations::unknown(annotations).map(|key| format!("{key}: unknown annotation, ignored")),
+            annotations::unknown(annotations)
+                .take(MAX_UNKNOWN)
+                .map(|key| format!("{key}: unknown annotation, ignored")),
         );
     }
     Ok(Decision::Injected { operations, warnings })

@@ -2,6 +2,8 @@
 //!
 //! Never the typed Pod: writing that back would delete every field that is newer than the type.
 
+mod containers;
+
 use std::{borrow::Cow, collections::BTreeMap, ops::Deref};
 
 use proto::names;
@@ -82,11 +84,11 @@ pub struct OwnerReference<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Spec<'a> {
-    /// `containers`
-    #[serde(borrow)]
+    /// `containers`, 1,024 at most
+    #[serde(borrow, deserialize_with = "containers::few")]
     pub containers: Vec<Container<'a>>,
-    /// `initContainers`
-    #[serde(borrow)]
+    /// `initContainers`, 1,024 at most
+    #[serde(borrow, default, deserialize_with = "containers::few_or_none")]
     pub init_containers: Option<Vec<Container<'a>>>,
     /// `volumes`
     #[serde(borrow)]

@@ -93,6 +93,11 @@ async fn bad_flag() -> anyhow::Result<()> {
         ("--report-grace-period=30", "use one such as 30s or 1m30s"),
         ("--metrics-bind-address=8080", "use an address such as :8080"),
         ("--webhook-port=99999", "99999 is not in 0..=65535"),
+        ("--webhook-max-concurrency=0", "use a whole number from 1 to 1024, or -1 to take it from the cores"),
+        (
+            "--webhook-max-concurrency=many",
+            "use a whole number from 1 to 1024, or -1 to take it from the cores",
+        ),
         ("--report-address=reports.example.com:9090", "invalid socket address"),
     ] {
         let output = Command::new(programs::own("kube-booster-control-plane")?).arg(flag).output()?;

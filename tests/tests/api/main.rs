@@ -4,11 +4,14 @@
 //! the control plane have a pair of their own.
 
 mod admission;
+mod callers;
 mod fence;
 mod flags;
 mod gates;
 mod holding;
+mod hostile;
 mod leader;
+mod overload;
 mod people;
 mod recovery;
 mod rights;
@@ -49,6 +52,14 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         sidecars::trials(world),
         templates::trials(world),
     ];
-    let alone = [flags::trials(), recovery::trials(), leader::trials(), scan::trials()];
+    let alone = [
+        callers::trials(),
+        flags::trials(),
+        hostile::trials(),
+        leader::trials(),
+        overload::trials(),
+        recovery::trials(),
+        scan::trials(),
+    ];
     shared.into_iter().chain(alone).flatten().collect()
 }

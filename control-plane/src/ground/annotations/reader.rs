@@ -5,8 +5,9 @@ use std::fmt::{self, Display};
 use super::keys::Key;
 use crate::ground::pod::Texts;
 
-/// Longest part of a bad value that a message repeats, in characters.
-const QUOTED: usize = 40;
+/// Longest part of a bad value that a message repeats, in bytes, escapes included: the API server cuts warnings off at
+/// 256.
+const QUOTED: usize = 60;
 
 /// What is wrong with one annotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +30,12 @@ pub enum ProblemKind {
 
 impl Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value: String = self.value.chars().take(QUOTED).collect();
+        let mut room = QUOTED;
+        let fits = |c: &char| {
+            let length = c.escape_debug().map(char::len_utf8).sum();
+            room.checked_sub(length).inspect(|left| room = *left).is_some()
+        };
+        let value: String = self.value.chars().take_while(fits).collect();
         let cut = if value.len() < self.value.len() { "…" } else { "" };
         write!(f, "{}: {value:?}{cut} {}; ", self.key.name, self.fault)?;
         match (self.kind, self.key.default) {

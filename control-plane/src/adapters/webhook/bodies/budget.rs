@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Usual reviews have 5–20 KB; giant ones cannot take what is kept for these.
+/// Usual reviews have 5–20 KB; giant ones cannot take what is kept for these, nor make them wait behind more than four.
 const USUAL: usize = 64 << 10;
 const FOR_USUAL: usize = 16 << 20;
-const FOR_GIANT: usize = 32 << 20;
+const FOR_GIANT: usize = 12 << 20;
 
 /// Bytes that may be taken: of each body the first 64 KiB from one share, the rest from the other.
 #[derive(Debug, Clone)]
