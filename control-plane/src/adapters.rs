@@ -1,11 +1,13 @@
 //! The floor that talks: each module speaks with one outside party, and none imports another.
 
 pub mod admin;
+pub mod caller;
 pub mod certificates;
 pub mod conditions;
 pub mod events;
 pub mod logs;
 pub mod metrics;
+pub mod objects;
 pub mod pods;
 pub mod reports;
 pub mod server;

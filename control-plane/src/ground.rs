@@ -9,5 +9,7 @@ pub mod plan;
 pub mod pod;
 pub mod readiness;
 pub mod resources;
+pub mod rotation;
+pub mod steadiness;
 pub mod target;
 pub mod warmups;

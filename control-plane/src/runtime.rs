@@ -2,6 +2,7 @@
 
 mod gatekeeper;
 mod identity;
+mod selfcheck;
 mod start;
 mod tasks;
 

@@ -29,7 +29,9 @@ pub struct Metrics {
     injections: Family<InjectionLabels, Counter>,
     webhook_duration: Histogram,
     webhook_in_flight: Gauge,
-    certificate_expiry: Gauge,
+    certificate_expiry: Family<CertificateLabels, Gauge>,
+    certificate_failures: Family<FailureLabels, Counter>,
+    self_check_failures: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -66,6 +68,16 @@ struct InjectionLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabels {
+    certificate: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    what: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         // 100 µs to 3.3 s, and 0.25 s to 8.5 min.
@@ -82,7 +94,9 @@ impl Default for Metrics {
             injections: Family::default(),
             webhook_duration: latency(),
             webhook_in_flight: Gauge::default(),
-            certificate_expiry: Gauge::default(),
+            certificate_expiry: Family::default(),
+            certificate_failures: Family::default(),
+            self_check_failures: Counter::default(),
         };
         metrics.registry = std::sync::Arc::new(metrics.registered());
         metrics
@@ -126,8 +140,18 @@ impl Metrics {
         all.register("webhook_in_flight", "Reviews that are being answered", self.webhook_in_flight.clone());
         all.register(
             "certificate_expiry_timestamp_seconds",
-            "When the serving certificate expires",
+            "When the serving certificate, or its CA, expires",
             self.certificate_expiry.clone(),
+        );
+        all.register(
+            "certificate_failures",
+            "Looks at certificates that ended in an error, by what was looked at",
+            self.certificate_failures.clone(),
+        );
+        all.register(
+            "self_check_failures",
+            "Reviews of our own that our webhook did not answer as the API server needs it",
+            self.self_check_failures.clone(),
         );
         all
     }
@@ -202,9 +226,19 @@ impl Metrics {
         }
     }
 
-    /// Notes when the serving certificate expires, in seconds since 1970.
-    pub fn certificate_expires(&self, at: i64) {
-        self.certificate_expiry.set(at);
+    /// Notes when `certificate` (`serving` or `ca`) expires, in seconds since 1970.
+    pub fn certificate_expires(&self, certificate: &'static str, at: i64) {
+        self.certificate_expiry.get_or_create(&CertificateLabels { certificate }).set(at);
+    }
+
+    /// Counts a look at `what` that ended in an error.
+    pub fn certificate_failed(&self, what: &'static str) {
+        self.certificate_failures.get_or_create(&FailureLabels { what }).inc();
+    }
+
+    /// Counts a review of our own that was not answered as it should be.
+    pub fn self_check_failed(&self) {
+        self.self_check_failures.inc();
     }
 }
 
@@ -247,6 +281,9 @@ mod tests {
         metrics.warmup_began("shop", Some("n1"));
         metrics.count_decision(&Decision::Skipped { reason: Skip::Job, warnings: Vec::new() });
         drop(metrics.review());
+        metrics.certificate_expires("ca", 7);
+        metrics.certificate_failed("ca_secret");
+        metrics.self_check_failed();
         let text = metrics.encode();
         for line in [
             r#"kube_booster_warmup_total{namespace="shop",result="success"} 1"#,
@@ -258,7 +295,9 @@ mod tests {
             r#"kube_booster_injections_total{result="skipped",reason="job"} 1"#,
             "kube_booster_webhook_request_duration_seconds_count 1",
             "kube_booster_webhook_in_flight 0",
-            "kube_booster_certificate_expiry_timestamp_seconds 0",
+            r#"kube_booster_certificate_expiry_timestamp_seconds{certificate="ca"} 7"#,
+            r#"kube_booster_certificate_failures_total{what="ca_secret"} 1"#,
+            "kube_booster_self_check_failures_total 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -8,21 +8,26 @@ use std::{
 
 use anyhow::{Context, bail};
 use axum::Router;
-use k8s_openapi::api::core::v1::Service;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 use tracing::{info, warn};
 
-use super::{Options, gatekeeper::Gatekeeper, identity::Identity, tasks::Tasks};
+use super::{
+    Options,
+    gatekeeper::Gatekeeper,
+    identity::{Identity, Setting},
+    selfcheck::SelfCheck,
+    tasks::Tasks,
+};
 use crate::{
     adapters::{
         admin::{self, Pending, Readiness},
-        certificates, events,
+        caller, certificates, events,
         metrics::Metrics,
         pods, reports, server,
         webhook::{self, Webhook},
@@ -38,14 +43,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PER_TRY: Duration = Duration::from_secs(15);
 /// Endpoints take a moment to forget us: until then we go on serving.
 const LINGER: Duration = Duration::from_secs(3);
-const REPORT_SERVICE: &str = "kube-booster-reports";
 /// Native sidecars, match conditions and validating admission policies are there from this version on.
 const FLOOR: (u32, u32) = (1, 30);
 
 /// Runs the control plane until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let (readiness, metrics, mut tasks) = (Readiness::default(), Metrics::default(), Tasks::new());
-    let pending = (readiness.wait_for("certificate"), readiness.wait_for("pods"));
+    let pending = ["certificate", "pods", "webhook"].map(|what| readiness.wait_for(what));
     let health = admin::health_router(readiness.clone());
     serve_plain(&mut tasks, options.admin.health_probe_bind_address, health).await?;
     let metrics_router = admin::metrics_router(metrics.clone());
@@ -71,16 +75,18 @@ async fn start(
     options: &Options,
     tasks: &mut Tasks,
     metrics: &Metrics,
-    (certificate, pods): (Pending, Pending),
+    [certificate, pods, webhook]: [Pending; 3],
 ) -> anyhow::Result<()> {
     let client = connect().await?;
     let identity = establish(options, &client, metrics).await?;
     serve_webhook(options, tasks, &identity, metrics).await?;
     let calls = serve_reports(options, tasks, &identity, &client).await?;
     start_gatekeeper(options, tasks, (client, metrics.clone(), pods), calls);
-    patiently(|| identity.register()).await;
-    tasks.spawn("certificates", identity.keep(tasks.stop()));
-    drop(certificate);
+    let check = self_check(options, &identity, metrics);
+    tasks.spawn_until_stop("self-check", check.run(webhook));
+    // A lone replica leads.
+    let leads = watch::channel(true).1;
+    tasks.spawn("certificates", identity.keep(certificate, leads, tasks.stop()));
     info!("serving");
     Ok(())
 }
@@ -126,38 +132,31 @@ fn check_version(major: &str, minor: &str) -> anyhow::Result<()> {
 }
 
 async fn establish(options: &Options, client: &Client, metrics: &Metrics) -> anyhow::Result<Identity> {
-    let template = SidecarTemplate {
-        image: options.webhook.sidecar_image.clone(),
-        report_address: match &options.reports.report_address {
-            Some(address) => address.to_string(),
-            None => patiently(|| service_address(client, &options.namespace)).await,
+    let report_address = options.reports.report_address.map(|address| address.to_string());
+    let setting = Setting {
+        client: client.clone(),
+        namespace: options.namespace.clone(),
+        metrics: metrics.clone(),
+        template: SidecarTemplate {
+            image: options.webhook.sidecar_image.clone(),
+            report_address: report_address.unwrap_or_default(),
+            report_server_name: certificates::report_server_name(&options.namespace),
+            report_ca: String::new(),
         },
-        report_server_name: certificates::report_server_name(&options.namespace),
-        report_ca: String::new(),
+        folder: options.certificates.cert_dir.clone(),
     };
-    let establish = || {
-        let (client, metrics, template) = (client.clone(), metrics.clone(), template.clone());
-        Identity::establish(&options.certificates, client, &options.namespace, metrics, template)
-    };
-    Ok(patiently(establish).await)
+    Ok(patiently(|| Identity::establish(setting.clone())).await)
 }
 
-/// The ClusterIP: an address, so that the sidecars need no DNS.
-async fn service_address(client: &Client, namespace: &str) -> anyhow::Result<String> {
-    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let service = services
-        .get(REPORT_SERVICE)
-        .await
-        .with_context(|| format!("cannot read Service {REPORT_SERVICE}"))?;
-    let spec = service.spec.unwrap_or_default();
-    let port = spec.ports.unwrap_or_default().first().map_or(9090, |port| port.port);
-    match spec.cluster_ip.as_deref() {
-        None | Some("" | "None") => {
-            bail!("Service {REPORT_SERVICE} has no ClusterIP; do not make it headless")
-        }
-        Some(v6) if v6.contains(':') => Ok(format!("[{v6}]:{port}")),
-        Some(v4) => Ok(format!("{v4}:{port}")),
-    }
+fn self_check(options: &Options, identity: &Identity, metrics: &Metrics) -> SelfCheck {
+    let webhook = caller::Webhook {
+        port: options.webhook.webhook_port,
+        path: webhook::PATH,
+        user_agent: webhook::SELF_CHECK,
+        server_name: certificates::webhook_server_name(&options.namespace),
+        namespace: options.namespace.clone(),
+    };
+    SelfCheck { webhook, live: identity.live(), metrics: metrics.clone() }
 }
 
 /// Tries until it works: what is missing at the start is there in a moment, and a restart would not make it faster.
