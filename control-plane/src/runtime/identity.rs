@@ -1,31 +1,28 @@
 //! Keeps our certificate valid and the API server's trust in it, and makes the sidecars' template of both.
 
 mod source;
+mod template;
+mod trust;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
-use futures::{
-    FutureExt, StreamExt,
-    stream::{BoxStream, SelectAll, select_all},
-};
+use futures::{FutureExt, StreamExt, stream::select_all};
 use jiff::Timestamp;
-use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Service};
-use kube::{Api, Client, core::PartialObjectMeta};
+use kube::Client;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::{info, warn};
 
-use self::source::Source;
+use self::{source::Source, template::Template, trust::Trust};
 use super::Stop;
 use crate::{
     adapters::{
         admin::Pending,
-        certificates::{self, Bundle, Credentials, Live, Served},
+        certificates::{Bundle, Credentials, Served},
         metrics::Metrics,
-        objects,
     },
     ground::injection::SidecarTemplate,
 };
@@ -54,17 +51,14 @@ pub(super) struct Setting {
 }
 
 pub(super) struct Identity {
-    client: Client,
-    namespace: String,
     metrics: Metrics,
     source: Source,
     served: Served,
     /// Verifies what is served.
     bundle: Bundle,
     next: Option<Next>,
-    template: watch::Sender<Arc<SidecarTemplate>>,
-    has_own_address: bool,
-    live: watch::Sender<Bundle>,
+    template: Template,
+    trust: Trust,
 }
 
 /// What will be served as soon as the API server trusts it.
@@ -86,28 +80,19 @@ impl Identity {
     /// Reads or makes CA and certificate.
     pub(super) async fn establish(setting: Setting) -> anyhow::Result<Self> {
         let Setting { client, namespace, metrics, template, folder } = setting;
-        let has_own_address = !template.report_address.is_empty();
         let mut source = Source::new(folder, client.clone(), namespace.clone());
         let now = Timestamp::now().as_second();
         source.refresh(now, false).await?;
-        let credentials = source.due(None, now)?.context("there is no certificate")?;
-        let report_address = if has_own_address {
-            template.report_address.clone()
-        } else {
-            objects::report_address(&client, &namespace).await?
-        };
-        let report_ca = credentials.bundle.text().to_owned();
+        let Credentials { serving, bundle } = source.due(None, now)?.context("there is no certificate")?;
+        let template = SidecarTemplate { report_ca: bundle.text().to_owned(), ..template };
         let identity = Self {
-            client,
-            namespace,
             metrics,
             source,
-            served: Served::new(credentials.serving),
-            bundle: credentials.bundle,
+            served: Served::new(serving),
+            bundle,
             next: None,
-            template: watch::channel(Arc::new(SidecarTemplate { report_address, report_ca, ..template })).0,
-            has_own_address,
-            live: watch::channel(Bundle::default()).0,
+            template: Template::new(client.clone(), namespace.clone(), template).await?,
+            trust: Trust::new(client, namespace),
         };
         identity.measure();
         Ok(identity)
@@ -123,14 +108,15 @@ impl Identity {
 
     /// What the API server was last seen to trust.
     pub(super) fn live(&self) -> watch::Receiver<Bundle> {
-        self.live.subscribe()
+        self.trust.live()
     }
 
     /// Does what is due and heals what others break, until `stop`; `published` has happened once the API server was told
     /// whom to trust.
     pub(super) async fn keep(mut self, published: Pending, leads: watch::Receiver<bool>, stop: Stop) {
-        let (mut changes, mut published, mut failures) = (self.changes(), Some(published), 0);
-        let mut interval_ends = Instant::now();
+        let (mut published, mut failures, mut interval_ends) = (Some(published), 0, Instant::now());
+        let own = [self.source.changes(), self.trust.changes()];
+        let mut changes = select_all(own.into_iter().chain(self.template.changes()));
         loop {
             let occasion = if Instant::now() < interval_ends { Occasion::Change } else { Occasion::Interval };
             if occasion == Occasion::Interval {
@@ -154,20 +140,6 @@ impl Identity {
         }
     }
 
-    fn changes(&self) -> SelectAll<BoxStream<'static, ()>> {
-        let configurations: Api<PartialObjectMeta<MutatingWebhookConfiguration>> =
-            Api::all(self.client.clone());
-        let services: Api<PartialObjectMeta<Service>> = Api::namespaced(self.client.clone(), &self.namespace);
-        let mut all = vec![
-            self.source.changes(),
-            objects::changes(configurations, certificates::CONFIGURATION).boxed(),
-        ];
-        if !self.has_own_address {
-            all.push(objects::changes(services, objects::REPORT_SERVICE).boxed());
-        }
-        select_all(all)
-    }
-
     fn next_look(&self, interval_ends: Instant, failures: u32) -> Instant {
         let retry = RETRY * 2_u32.saturating_pow(failures.min(10));
         let retry = (failures > 0).then(|| Instant::now() + retry);
@@ -180,13 +152,17 @@ impl Identity {
         let now = Timestamp::now().as_second();
         let refreshed = self.source.refresh(now, leads).await;
         let taken_up = self.take_up(now);
-        let published = self.publish(occasion).await;
+        let trusted = self.trusted();
+        self.template.trust(&trusted);
+        if occasion == Occasion::Interval || self.next.is_some() {
+            self.trust.show(&trusted).await;
+        }
+        let published = self.trust.publish(&trusted, occasion).await;
         self.exchange(now);
-        let addressed = self.readdress().await;
         let outcomes = [
             (self.source.name(), refreshed.and(taken_up)),
             ("ca_bundle", published),
-            ("report_service", addressed),
+            ("report_service", self.template.readdress().await),
         ];
         let mut is_well = true;
         for (what, outcome) in outcomes {
@@ -208,7 +184,6 @@ impl Identity {
         };
         if let Some(credentials) = self.source.due(Some(newest), now)? {
             self.next = Some(Next { credentials, trusted_since: None });
-            self.fill_template();
         }
         Ok(())
     }
@@ -221,77 +196,26 @@ impl Identity {
         }
     }
 
-    /// Tells the API server and people whom to trust.
-    async fn publish(&mut self, occasion: Occasion) -> anyhow::Result<()> {
-        let trusted = self.trusted();
-        if occasion == Occasion::Interval || self.next.is_some() {
-            let published = certificates::publish_bundle(&self.client, &self.namespace, &trusted);
-            // For people only: nothing of ours waits for it.
-            if !matches!(timeout(TIMEOUT, published).await, Ok(Ok(()))) {
-                warn!("cannot write ConfigMap kube-booster-ca, which shows people the CA");
-            }
-        }
-        let mut live = in_time(certificates::read_configuration(&self.client)).await?;
-        if is_to_be_written(&live, &trusted, occasion) {
-            live = in_time(certificates::apply_bundle(&self.client, &trusted)).await?;
-            info!("caBundle of the webhook configuration was written");
-        }
-        if let Some(next) = self.next.as_mut().filter(|next| live.bundle.contains(&next.credentials.bundle)) {
-            next.trusted_since.get_or_insert_with(Instant::now);
-        }
-        self.live.send_if_modified(|known| {
-            let is_new = *known != live.bundle;
-            *known = live.bundle;
-            is_new
-        });
-        Ok(())
-    }
-
     /// Serves the next certificate, unless the API server may need the one before for a moment.
     fn exchange(&mut self, now: i64) {
-        let live = self.live.borrow().clone();
+        let live = self.trust.live().borrow().clone();
         let is_current_of_use = live.contains(&self.bundle) && !self.served.current().validity().is_over(now);
         let is_ready = |next: &mut Next| {
+            let is_trusted = live.contains(&next.credentials.bundle);
+            if is_trusted {
+                next.trusted_since.get_or_insert_with(Instant::now);
+            }
             let is_settled = next.trusted_since.is_some_and(|since| since.elapsed() >= SETTLE);
-            let is_trusted_already = self.bundle.contains(&next.credentials.bundle);
-            let is_better = !is_current_of_use && live.contains(&next.credentials.bundle);
-            is_settled || is_trusted_already || is_better
+            let was_trusted_before = self.bundle.contains(&next.credentials.bundle);
+            is_settled || was_trusted_before || is_trusted && !is_current_of_use
         };
         if let Some(Next { credentials, .. }) = self.next.take_if(is_ready) {
             info!(expires = credentials.serving.validity().until, "serving another certificate");
             self.served.exchange(credentials.serving);
             self.bundle = credentials.bundle;
-            self.fill_template();
+            self.template.trust(&self.bundle);
             self.measure();
         }
-    }
-
-    fn fill_template(&self) {
-        let ca = self.trusted().text().to_owned();
-        self.template.send_if_modified(|template| {
-            let is_new = template.report_ca != ca;
-            if is_new {
-                *template = Arc::new(SidecarTemplate { report_ca: ca, ..(**template).clone() });
-            }
-            is_new
-        });
-    }
-
-    /// Follows the Service to another address.
-    async fn readdress(&self) -> anyhow::Result<()> {
-        if self.has_own_address {
-            return Ok(());
-        }
-        let address = in_time(objects::report_address(&self.client, &self.namespace)).await?;
-        self.template.send_if_modified(|template| {
-            let is_new = template.report_address != address;
-            if is_new {
-                info!(address, "Service kube-booster-reports has another address");
-                *template = Arc::new(SidecarTemplate { report_address: address, ..(**template).clone() });
-            }
-            is_new
-        });
-        Ok(())
     }
 
     fn measure(&self) {
@@ -302,59 +226,9 @@ impl Identity {
     }
 }
 
-/// Whether caBundle is to be made `trusted`.
-///
-/// Others may have added to it, as `make generate-certs` does before it exchanges the files: that stays for the rest of
-/// the interval. Where an injector was asked to write it, we do so only when it has not for a whole interval.
-fn is_to_be_written(live: &Live, trusted: &Bundle, occasion: Occasion) -> bool {
-    let is_lacking = !live.bundle.contains(trusted);
-    match occasion {
-        Occasion::Change => is_lacking && !live.is_injected,
-        Occasion::Interval => is_lacking || (live.bundle != *trusted && !live.is_injected),
-    }
-}
-
 async fn in_time<T, E>(call: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
 where
     E: std::error::Error + Send + Sync + 'static,
 {
     Ok(timeout(TIMEOUT, call).await.context("the API server does not answer")??)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::adapters::certificates::Authority;
-
-    fn bundles() -> [Bundle; 2] {
-        [(); 2].map(|()| Bundle::of_pem(Authority::generate(0).unwrap().certificate()))
-    }
-
-    #[test]
-    fn a_ca_bundle_that_lacks_ours_is_written_at_once_and_one_that_has_more_in_a_while() {
-        let [ours, other] = bundles();
-        let is_written = |bundle: &Bundle, occasion| {
-            is_to_be_written(&Live { bundle: bundle.clone(), is_injected: false }, &ours, occasion)
-        };
-        let both = ours.and(&other);
-        for (bundle, on_change, at_interval) in [
-            (&ours, false, false),
-            (&other, true, true),
-            (&both, false, true),
-            (&Bundle::default(), true, true),
-        ] {
-            assert_eq!(is_written(bundle, Occasion::Change), on_change);
-            assert_eq!(is_written(bundle, Occasion::Interval), at_interval);
-        }
-    }
-
-    #[test]
-    fn an_injector_has_the_first_word_on_what_it_was_asked_to_write() {
-        let [ours, other] = bundles();
-        let is_written = |bundle: &Bundle, occasion| {
-            is_to_be_written(&Live { bundle: bundle.clone(), is_injected: true }, &ours, occasion)
-        };
-        assert!(!is_written(&other, Occasion::Change) && is_written(&other, Occasion::Interval));
-        assert!(!is_written(&ours.and(&other), Occasion::Interval));
-    }
 }

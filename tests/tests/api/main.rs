@@ -4,6 +4,7 @@
 //! the control plane have a pair of their own.
 
 mod admission;
+mod certificates;
 mod fence;
 mod flags;
 mod gates;
@@ -41,6 +42,6 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         people::trials(world),
         sidecars::trials(world),
     ];
-    let alone = [flags::trials(), recovery::trials()];
+    let alone = [flags::trials(), recovery::trials(), certificates::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }
