@@ -1,6 +1,7 @@
 //! The floor that talks: each module speaks with one outside party, and none imports another.
 
 pub mod admin;
+pub mod caller;
 pub mod census;
 pub mod certificates;
 pub mod conditions;
@@ -10,6 +11,7 @@ pub mod lease;
 pub mod limits;
 pub mod logs;
 pub mod metrics;
+pub mod objects;
 pub mod pods;
 pub mod reach;
 pub mod reports;

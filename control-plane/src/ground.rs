@@ -13,6 +13,8 @@ pub mod plan;
 pub mod pod;
 pub mod readiness;
 pub mod resources;
+pub mod rotation;
 pub mod scan;
+pub mod steadiness;
 pub mod target;
 pub mod warmups;

@@ -7,6 +7,7 @@ mod identity;
 mod launch;
 mod listen;
 mod scan;
+mod selfcheck;
 mod start;
 mod tasks;
 

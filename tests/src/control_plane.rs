@@ -4,7 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::api::{
-    admissionregistration::v1::MutatingWebhookConfiguration, authentication::v1::TokenRequest,
+    admissionregistration::v1::MutatingWebhookConfiguration,
+    authentication::v1::TokenRequest,
+    core::v1::{Namespace, Pod},
 };
 use kube::{
     Api, Client,
@@ -16,12 +18,14 @@ use crate::{
     api_server::{ApiServer, free_port},
     daemon::Daemon,
     patience::{SOON, eventually},
-    programs, replica,
+    pods, programs, replica, sidecar,
 };
 
 /// Our own namespace.
 pub const NAMESPACE: &str = "kube-booster-system";
 const CONFIGURATION: &str = "zz-kube-booster";
+/// Where it is tried whether the API server calls our webhook.
+const PROBE: &str = "probe";
 
 /// An API server with our manifests applied and our control plane running.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub struct World {
     pub webhook_port: u16,
     /// Where `/readyz` is.
     pub health_port: u16,
+    /// Where sidecars are told to report; `None`: at the Service's address, which nobody answers here.
+    pub report_address: Option<String>,
     metrics_port: u16,
     arguments: Vec<String>,
     control_plane: Option<Daemon>,
@@ -52,9 +58,11 @@ impl World {
         let api = Arc::new(ApiServer::start().await?);
         let base = programs::checkout().join("manifests/base");
         api.kubectl(&["apply", "--server-side", "-k", &base.display().to_string()])?;
+        let report_port = free_port()?;
         let world = Self {
             api,
-            report_port: free_port()?,
+            report_port,
+            report_address: Some(format!("127.0.0.1:{report_port}")),
             health_port: free_port()?,
             metrics_port: free_port()?,
             webhook_port: free_port()?,
@@ -78,13 +86,26 @@ impl World {
         Ok(())
     }
 
+    /// Applies the manifest of our webhook again, calling loopback, as field manager `manager` that forces nothing.
+    pub fn apply_configuration(&self, manager: &str) -> anyhow::Result<String> {
+        let manifest = programs::checkout().join("manifests/base/webhook-configuration.yaml");
+        let manifest = std::fs::read_to_string(manifest)?;
+        let (before, rest) = manifest.split_once("    service:\n").context("the manifest names a Service")?;
+        let after = rest.lines().skip_while(|line| line.starts_with("      ")).collect::<Vec<_>>().join("\n");
+        let url = format!("    url: https://127.0.0.1:{}/mutate-v1-pod\n", self.webhook_port);
+        let file = self.api.folder().join("webhook-configuration.yaml");
+        std::fs::write(&file, format!("{before}{url}{after}\n"))?;
+        let manager = format!("--field-manager={manager}");
+        self.api.kubectl(&["apply", "--server-side", &manager, "--filename", &file.display().to_string()])
+    }
+
     /// Starts the control plane and waits until it is ready.
     pub async fn start_control_plane(&mut self) -> anyhow::Result<()> {
         let mut command = replica::command(&self.control_plane_kubeconfig().await?)?;
         command
             .arg(format!("--webhook-port={}", self.webhook_port))
             .arg(format!("--report-port={}", self.report_port))
-            .arg(format!("--report-address=127.0.0.1:{}", self.report_port))
+            .args(self.report_address.iter().map(|address| format!("--report-address={address}")))
             .arg(format!("--metrics-bind-address=127.0.0.1:{}", self.metrics_port))
             .arg(format!("--health-probe-bind-address=127.0.0.1:{}", self.health_port))
             .args(&self.arguments);
@@ -92,10 +113,26 @@ impl World {
         let daemon = self.control_plane.insert(daemon);
         let port = self.health_port;
         let ready = eventually("a control plane that is ready", SOON, async || {
-            Ok(http_get(port, "/readyz").await.ok().filter(|answer| answer.contains("ok")))
+            Ok(http_get(port, "/readyz").await.ok().filter(|answer| answer.ends_with("ok\n")))
         });
         ready.await.with_context(|| daemon.output())?;
-        Ok(())
+        self.injects().await.with_context(|| self.log())
+    }
+
+    /// Waits until the API server, too, has learnt what the control plane told it.
+    async fn injects(&self) -> anyhow::Result<()> {
+        let client = self.api.client().await?;
+        if Api::<Namespace>::all(client.clone()).get_opt(PROBE).await?.is_none() {
+            pods::namespace(&client, PROBE, json!({})).await?;
+        }
+        let probes: Api<Pod> = Api::namespaced(client, PROBE);
+        let probe = serde_json::from_value(pods::annotated("probe", 8080, &json!({})))?;
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        eventually("an API server that calls our webhook", SOON, async || {
+            let answer = probes.create(&dry_run, &probe).await?;
+            Ok(sidecar::container(&answer).is_ok().then_some(()))
+        })
+        .await
     }
 
     /// Kills the control plane, as a crash does.
@@ -157,6 +194,12 @@ impl World {
         let text = self.metrics().await?;
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         Ok(value.map_or(Ok(0.0), str::parse)?)
+    }
+
+    /// What the control plane says of its readiness.
+    pub async fn readiness(&self) -> anyhow::Result<String> {
+        let answer = http_get(self.health_port, "/readyz").await?;
+        Ok(answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim().to_owned())
     }
 
     /// The control plane's metrics.

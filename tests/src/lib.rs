@@ -5,6 +5,7 @@
 
 pub mod api_server;
 pub mod app;
+pub mod authority;
 pub mod cluster;
 pub mod control_plane;
 pub mod creations;

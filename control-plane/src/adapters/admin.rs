@@ -51,8 +51,22 @@ impl Readiness {
         Pending { readiness: self.clone(), what }
     }
 
+    /// Whether nothing is waited for.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.pending().is_empty()
+    }
+
     fn pending(&self) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    /// What it makes wait.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
     }
 }
 

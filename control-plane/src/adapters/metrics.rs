@@ -34,10 +34,12 @@ pub struct Metrics {
     webhook_shed: Counter,
     webhook_refused: Family<RefusalLabels, Counter>,
     connections_closed: Family<ConnectionLabels, Counter>,
-    certificate_expiry: Gauge,
     leader: Gauge,
     missed: Family<NamespaceLabels, Gauge>,
     evictions: Family<ResultLabels, Counter>,
+    certificate_expiry: Family<CertificateLabels, Gauge>,
+    certificate_failures: Family<FailureLabels, Counter>,
+    self_check_failures: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,6 +92,16 @@ struct ConnectionLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabels {
+    certificate: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    what: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         // 100 µs to 3.3 s, and 0.25 s to 8.5 min.
@@ -111,10 +123,12 @@ impl Default for Metrics {
             webhook_shed: Counter::default(),
             webhook_refused: Family::default(),
             connections_closed: Family::default(),
-            certificate_expiry: Gauge::default(),
             leader: Gauge::default(),
             missed: Family::default(),
             evictions: Family::default(),
+            certificate_expiry: Family::default(),
+            certificate_failures: Family::default(),
+            self_check_failures: Counter::default(),
         };
         metrics.registry = std::sync::Arc::new(metrics.registered());
         metrics
@@ -158,11 +172,21 @@ impl Metrics {
         all.register("webhook_in_flight", "Reviews that are being answered", self.webhook_in_flight.clone());
         all.register(
             "certificate_expiry_timestamp_seconds",
-            "When the serving certificate expires",
+            "When the serving certificate, or its CA, expires",
             self.certificate_expiry.clone(),
         );
         self.register_leaders(&mut all);
         self.register_refusals(&mut all);
+        all.register(
+            "certificate_failures",
+            "Looks at certificates that ended in an error, by what was looked at",
+            self.certificate_failures.clone(),
+        );
+        all.register(
+            "self_check_failures",
+            "Reviews of our own that our webhook did not answer as the API server needs it",
+            self.self_check_failures.clone(),
+        );
         all
     }
 
@@ -315,9 +339,19 @@ impl Metrics {
         self.evictions.get_or_create(&ResultLabels { result }).inc();
     }
 
-    /// Notes when the serving certificate expires, in seconds since 1970.
-    pub fn certificate_expires(&self, at: i64) {
-        self.certificate_expiry.set(at);
+    /// Notes when `certificate` (`serving` or `ca`) expires, in seconds since 1970.
+    pub fn certificate_expires(&self, certificate: &'static str, at: i64) {
+        self.certificate_expiry.get_or_create(&CertificateLabels { certificate }).set(at);
+    }
+
+    /// Counts a look at `what` that ended in an error.
+    pub fn certificate_failed(&self, what: &'static str) {
+        self.certificate_failures.get_or_create(&FailureLabels { what }).inc();
+    }
+
+    /// Counts a review of our own that was not answered as it should be.
+    pub fn self_check_failed(&self) {
+        self.self_check_failures.inc();
     }
 }
 
@@ -379,6 +413,10 @@ mod tests {
         metrics.count_shed();
         metrics.count_refused("media_type");
         metrics.connection_closed("webhook", "idle");
+        drop(metrics.review());
+        metrics.certificate_expires("ca", 7);
+        metrics.certificate_failed("ca_secret");
+        metrics.self_check_failed();
         let text = metrics.encode();
         for line in [
             r#"kube_booster_warmup_total{namespace="shop",result="success"} 1"#,
@@ -395,10 +433,12 @@ mod tests {
             "kube_booster_webhook_shed_total 1",
             r#"kube_booster_webhook_refused_total{reason="media_type"} 1"#,
             r#"kube_booster_connections_closed_total{server="webhook",reason="idle"} 1"#,
-            "kube_booster_certificate_expiry_timestamp_seconds 0",
             "kube_booster_leader 1",
             r#"kube_booster_pods_missed_injection{namespace="shop"} 2"#,
             r#"kube_booster_evictions_total{result="accepted"} 1"#,
+            r#"kube_booster_certificate_expiry_timestamp_seconds{certificate="ca"} 7"#,
+            r#"kube_booster_certificate_failures_total{what="ca_secret"} 1"#,
+            "kube_booster_self_check_failures_total 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -33,6 +33,8 @@ use crate::ground::{
 
 /// The path in the `MutatingWebhookConfiguration`.
 pub const PATH: &str = "/mutate-v1-pod";
+/// How our own check of the webhook names itself; what it asks is no review of the API server's and is not counted.
+pub const SELF_CHECK: &str = "kube-booster-self-check";
 
 /// Of a Kubernetes object, in bytes.
 const MAX_NAME: usize = 253;

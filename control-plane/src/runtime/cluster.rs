@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use k8s_openapi::api::core::v1::Service;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -12,7 +11,6 @@ use tracing::{info, warn};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// For one such try.
 const PER_TRY: Duration = Duration::from_secs(15);
-const REPORT_SERVICE: &str = "kube-booster-reports";
 /// Native sidecars, match conditions and validating admission policies are there from this version on.
 const FLOOR: (u32, u32) = (1, 30);
 
@@ -35,24 +33,6 @@ fn check_version(major: &str, minor: &str) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// The ClusterIP: an address, so that the sidecars need no DNS.
-pub(super) async fn service_address(client: &Client, namespace: &str) -> anyhow::Result<String> {
-    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let service = services
-        .get(REPORT_SERVICE)
-        .await
-        .with_context(|| format!("cannot read Service {REPORT_SERVICE}"))?;
-    let spec = service.spec.unwrap_or_default();
-    let port = spec.ports.unwrap_or_default().first().map_or(9090, |port| port.port);
-    match spec.cluster_ip.as_deref() {
-        None | Some("" | "None") => {
-            bail!("Service {REPORT_SERVICE} has no ClusterIP; do not make it headless")
-        }
-        Some(v6) if v6.contains(':') => Ok(format!("[{v6}]:{port}")),
-        Some(v4) => Ok(format!("{v4}:{port}")),
-    }
 }
 
 /// Tries until it works: what is missing at the start is there in a moment, and a restart would not make it faster.

@@ -6,13 +6,20 @@ use kube::Client;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Options, Template, callers::Callers, cluster, gatekeeper::Gatekeeper, identity::Identity, listen,
-    scan::Scanner, tasks::Tasks,
+    Options, Template,
+    callers::Callers,
+    cluster,
+    gatekeeper::Gatekeeper,
+    identity::{Identity, Setting},
+    listen,
+    scan::Scanner,
+    selfcheck::SelfCheck,
+    tasks::Tasks,
 };
 use crate::{
     adapters::{
         admin::Pending,
-        certificates, events, lease, limits,
+        caller, certificates, events, lease, limits,
         metrics::Metrics,
         pods::{self, News},
         reports::{self, Call, MissedQuestion},
@@ -36,22 +43,22 @@ pub(super) struct Launch<'l> {
 }
 
 impl Launch<'_> {
-    pub(super) async fn identity(&self) -> anyhow::Result<Identity> {
-        let (options, client) = (self.options, &self.client);
-        let template = SidecarTemplate {
-            image: options.webhook.sidecar_image.clone(),
-            report_address: match &options.reports.report_address {
-                Some(address) => address.to_string(),
-                None => cluster::patiently(|| cluster::service_address(client, &options.namespace)).await,
+    pub(super) async fn identity(&self) -> Identity {
+        let options = self.options;
+        let report_address = options.reports.report_address.map(|address| address.to_string());
+        let setting = Setting {
+            client: self.client.clone(),
+            namespace: options.namespace.clone(),
+            metrics: self.metrics.clone(),
+            template: SidecarTemplate {
+                image: options.webhook.sidecar_image.clone(),
+                report_address: report_address.unwrap_or_default(),
+                report_server_name: certificates::report_server_name(&options.namespace),
+                report_ca: String::new(),
             },
-            report_server_name: certificates::report_server_name(&options.namespace),
-            report_ca: String::new(),
+            folder: options.certificates.cert_dir.clone(),
         };
-        let establish = || {
-            let (client, metrics, template) = (client.clone(), self.metrics.clone(), template.clone());
-            Identity::establish(&options.certificates, client, &options.namespace, metrics, template)
-        };
-        Ok(cluster::patiently(establish).await)
+        cluster::patiently(|| Identity::establish(setting.clone())).await
     }
 
     pub(super) fn limits(&mut self, synced: Pending) -> watch::Receiver<Limits> {
@@ -145,9 +152,24 @@ impl Launch<'_> {
         self.tasks.spawn_until_stop("scan of all pods", scanner.run(leads, questions));
     }
 
-    pub(super) async fn certificates(&mut self, identity: Identity, registered: Pending) {
-        cluster::patiently(|| identity.register()).await;
-        drop(registered);
-        self.tasks.spawn("certificates", identity.keep(self.tasks.stop()));
+    pub(super) fn self_check(&mut self, identity: &Identity, passed: Pending) {
+        let webhook = caller::Webhook {
+            port: self.options.webhook.webhook_port,
+            path: webhook::PATH,
+            user_agent: webhook::SELF_CHECK,
+            server_name: certificates::webhook_server_name(&self.options.namespace),
+            namespace: self.options.namespace.clone(),
+        };
+        let check = SelfCheck { webhook, live: identity.live(), metrics: self.metrics.clone() };
+        self.tasks.spawn_until_stop("self-check", check.run(passed));
+    }
+
+    pub(super) fn certificates(
+        &mut self,
+        identity: Identity,
+        published: Pending,
+        leads: watch::Receiver<bool>,
+    ) {
+        self.tasks.spawn("certificates", identity.keep(published, leads, self.tasks.stop()));
     }
 }

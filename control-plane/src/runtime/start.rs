@@ -19,6 +19,7 @@ struct Awaited {
     certificate: Pending,
     pods: Pending,
     limits: Pending,
+    webhook: Pending,
 }
 
 /// Runs the control plane until it is told to stop.
@@ -28,6 +29,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         certificate: readiness.wait_for("certificate"),
         pods: readiness.wait_for("pods"),
         limits: readiness.wait_for("limits"),
+        webhook: readiness.wait_for("webhook"),
     };
     let callers = Callers::read(options.webhook.client_ca_file.as_ref()).await?;
     let (health, figures) = (admin::health_router(readiness.clone()), admin::metrics_router(metrics.clone()));
@@ -59,14 +61,15 @@ async fn start(
 ) -> anyhow::Result<()> {
     let client = cluster::connect().await?;
     let mut launch = Launch { options, tasks, client, metrics };
-    let identity = launch.identity().await?;
+    let identity = launch.identity().await;
     let limits = launch.limits(awaited.limits);
     launch.webhook(&identity, callers, limits.clone()).await?;
     let (calls, questions) = launch.reports(&identity).await?;
     let news = launch.gatekeeper(calls, awaited.pods);
     let leads = launch.election();
-    launch.scan((identity.template(), limits), news, leads, questions);
-    launch.certificates(identity, awaited.certificate).await;
+    launch.scan((identity.template(), limits), news, leads.clone(), questions);
+    launch.self_check(&identity, awaited.webhook);
+    launch.certificates(identity, awaited.certificate, leads);
     info!("serving");
     Ok(())
 }

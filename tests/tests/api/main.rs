@@ -5,6 +5,7 @@
 
 mod admission;
 mod callers;
+mod certificates;
 mod fence;
 mod flags;
 mod gates;
@@ -61,5 +62,6 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         recovery::trials(),
         scan::trials(),
     ];
+    let alone = [flags::trials(), recovery::trials(), certificates::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }

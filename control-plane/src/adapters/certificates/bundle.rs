@@ -1,30 +1,76 @@
-//! What the API server trusts when it calls the webhook.
+//! The CAs that clients are to trust.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
-};
-use proto::names;
-use serde_json::json;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-/// Name of our configuration; it sorts late, so that other webhooks' annotations are there when ours is matched.
-const CONFIGURATION: &str = "zz-kube-booster";
-const WEBHOOK: &str = "mutate-pods.kube-booster.io";
+use super::{serving::ServingError, serving::validity};
+use crate::ground::rotation::Validity;
 
-/// Applies `ca` (PEM) as caBundle, and nothing else, to the webhook configuration.
-pub async fn apply(client: &Client, ca: &str) -> Result<(), kube::Error> {
-    let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    // An apply would create what is not there, and a configuration without rules calls nobody.
-    configurations.get_metadata(CONFIGURATION).await?;
-    let body = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": CONFIGURATION},
-        "webhooks": [{"name": WEBHOOK, "clientConfig": {"caBundle": BASE64_STANDARD.encode(ca)}}],
-    });
-    let params = PatchParams::apply(names::FIELD_MANAGER).force();
-    configurations.patch_metadata(CONFIGURATION, &params, &Patch::Apply(body)).await?;
-    Ok(())
+/// CA certificates as PEM; equal to another with the same certificates, whatever text is around them.
+#[derive(Debug, Clone, Default)]
+pub struct Bundle {
+    text: String,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Bundle {
+    /// The certificates that are readable in `text`.
+    #[must_use]
+    pub fn of_pem(text: &str) -> Self {
+        let certificates = CertificateDer::pem_slice_iter(text.as_bytes()).filter_map(Result::ok);
+        Self { certificates: certificates.collect(), text: text.to_owned() }
+    }
+
+    /// PEM, as it was given.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The certificates.
+    #[must_use]
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
+    /// Whether every certificate of `other` is in this one; there is nothing in an empty one to trust.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        other.certificates.iter().all(|certificate| self.certificates.contains(certificate))
+    }
+
+    /// This one, and what `other` adds to it.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        if self.contains(other) {
+            return self.clone();
+        }
+        Self::of_pem(&format!("{}\n{}", self.text.trim_end(), other.text))
+    }
+
+    /// When its first certificate, the one that signs, is valid.
+    pub fn validity(&self) -> Result<Validity, ServingError> {
+        validity(self.certificates.first().ok_or(ServingError::Certificate)?)
+    }
+}
+
+impl PartialEq for Bundle {
+    fn eq(&self, other: &Self) -> bool {
+        self.contains(other) && other.contains(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::certificates::Authority;
+
+    #[test]
+    fn bundles_are_compared_by_their_certificates() {
+        let [one, other] = [(); 2].map(|()| Authority::generate(0).unwrap().certificate().to_owned());
+        let both = Bundle::of_pem(&format!("one\n{one}the other\n{other}"));
+        let turned = Bundle::of_pem(&other).and(&Bundle::of_pem(&one));
+        assert!(both == turned && both != Bundle::of_pem(&one) && both.contains(&Bundle::of_pem(&other)));
+        assert_eq!(both.and(&Bundle::of_pem(&one)).text(), both.text());
+        assert!(!Bundle::of_pem("rubbish").contains(&both));
+    }
 }

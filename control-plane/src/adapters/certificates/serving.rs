@@ -8,12 +8,13 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use crate::ground::rotation::Validity;
+
 /// A certificate chain with its key.
 #[derive(Debug, Clone)]
 pub struct Serving {
     certified: Arc<CertifiedKey>,
-    not_before: i64,
-    not_after: i64,
+    validity: Validity,
 }
 
 /// Why a certificate cannot be served.
@@ -37,12 +38,10 @@ impl Serving {
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, ServingError> {
         let leaf = chain.first().ok_or(ServingError::Certificate)?;
-        let (_, leaf) = x509_parser::parse_x509_certificate(leaf).map_err(|_| ServingError::Certificate)?;
-        let (not_before, not_after) =
-            (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp());
+        let validity = validity(leaf)?;
         let provider = rustls::crypto::ring::default_provider();
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(ServingError::Key)?;
-        Ok(Self { certified: Arc::new(certified), not_before, not_after })
+        Ok(Self { certified: Arc::new(certified), validity })
     }
 
     /// The same from PEM.
@@ -52,16 +51,10 @@ impl Serving {
         Self::new(chain.map_err(ServingError::Pem)?, key)
     }
 
-    /// When it expires, in seconds since 1970.
+    /// When it is valid.
     #[must_use]
-    pub fn expires(&self) -> i64 {
-        self.not_after
-    }
-
-    /// Whether, at `now` (seconds since 1970, by the wall clock), two thirds of its life are over.
-    #[must_use]
-    pub fn is_due(&self, now: i64) -> bool {
-        now >= self.not_before + (self.not_after - self.not_before) / 3 * 2
+    pub fn validity(&self) -> Validity {
+        self.validity
     }
 
     /// The chain.
@@ -69,6 +62,14 @@ impl Serving {
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.certified.cert
     }
+}
+
+/// When `certificate` is valid.
+pub(super) fn validity(certificate: &CertificateDer<'_>) -> Result<Validity, ServingError> {
+    let (_, parsed) =
+        x509_parser::parse_x509_certificate(certificate).map_err(|_| ServingError::Certificate)?;
+    let validity = parsed.validity();
+    Ok(Validity { from: validity.not_before.timestamp(), until: validity.not_after.timestamp() })
 }
 
 /// What is being served; the handle to exchange it.
@@ -106,16 +107,14 @@ mod tests {
     use crate::adapters::certificates::Authority;
 
     #[test]
-    fn a_certificate_is_due_at_two_thirds_of_its_life_by_the_wall_clock() {
-        let serving = Authority::generate().unwrap().issue(vec!["a".to_owned()]).unwrap();
-        let life = serving.not_after - serving.not_before;
-        assert!(!serving.is_due(serving.not_before + life / 2));
-        assert!(serving.is_due(serving.not_before + life * 7 / 10));
+    fn a_certificate_is_due_after_sixty_of_its_ninety_days() {
+        let serving = Authority::generate(0).unwrap().issue(vec!["a".to_owned()], None, 0).unwrap();
+        assert!(!serving.validity().is_due(59 * 86_400) && serving.validity().is_due(60 * 86_400));
     }
 
     #[test]
     fn a_key_of_another_certificate_does_not_fit() {
-        let (one, other) = (Authority::generate().unwrap(), Authority::generate().unwrap());
+        let (one, other) = (Authority::generate(0).unwrap(), Authority::generate(0).unwrap());
         let mixed = Serving::from_pem(one.certificate().as_bytes(), other.key().as_bytes());
         assert!(matches!(mixed, Err(ServingError::Key(_))));
         assert!(matches!(Serving::from_pem(b"", other.key().as_bytes()), Err(ServingError::Certificate)));

@@ -8,7 +8,10 @@ use std::time::Duration;
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderMap, header::CONTENT_TYPE},
+    http::{
+        HeaderMap,
+        header::{CONTENT_TYPE, USER_AGENT},
+    },
     middleware::Next,
     response::Response,
 };
@@ -20,7 +23,7 @@ use self::{
     budget::{Budget, Claim},
     readers::Readers,
 };
-use super::{deadline::Deadline, refusal::Refusal};
+use super::{SELF_CHECK, deadline::Deadline, refusal::Refusal};
 use crate::adapters::metrics::Metrics;
 
 /// etcd takes objects of 1.5 MiB by default; a review holds one twice at most.
@@ -78,12 +81,16 @@ pub(super) async fn whole(State(bodies): State<Bodies>, request: Request, next: 
     let (mut parts, body) = request.into_parts();
     match bodies.read(body, deadline).await {
         Ok((bytes, _claim)) => {
-            let _review = bodies.metrics.review();
+            let _review = (!is_own(&parts.headers)).then(|| bodies.metrics.review());
             parts.extensions.insert(deadline);
             next.run(Request::from_parts(parts, Body::from(bytes))).await
         }
         Err(refusal) => refusal.answer(&bodies.metrics),
     }
+}
+
+fn is_own(headers: &HeaderMap) -> bool {
+    headers.get(USER_AGENT).is_some_and(|agent| agent == SELF_CHECK)
 }
 
 /// The API server's reviews are.

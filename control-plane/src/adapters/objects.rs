@@ -1,0 +1,80 @@
+//! Single objects that others may change under our hands.
+
+use std::fmt::Debug;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Service;
+use kube::{
+    Api, Client, Resource,
+    core::PartialObjectMeta,
+    runtime::{WatchStreamExt, watcher},
+};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+/// The Service in front of the report server.
+pub const REPORT_SERVICE: &str = "kube-booster-reports";
+
+/// Says so each time that the object `name` is another or gone, without its content; taken up again by itself.
+pub fn changes<K>(objects: Api<PartialObjectMeta<K>>, name: &'static str) -> impl Stream<Item = ()> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let events = watcher(objects, only).default_backoff();
+    events.filter_map(move |event| async move {
+        match event {
+            Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone) => Some(()),
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => None,
+            Err(error) => {
+                warn!(%error, kind = %K::kind(&()), name, "a watch was interrupted; it is looked at each minute meanwhile");
+                None
+            }
+        }
+    })
+}
+
+/// Why sidecars cannot be told where to report.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// The API server did not answer as hoped.
+    #[error("cannot read Service {REPORT_SERVICE}")]
+    Api(#[from] kube::Error),
+    /// A headless Service has no address of its own.
+    #[error("Service {REPORT_SERVICE} has no ClusterIP; do not make it headless")]
+    Headless,
+}
+
+/// Address and port of the Service in `namespace`: an address, so that the sidecars need no DNS.
+pub async fn report_address(client: &Client, namespace: &str) -> Result<String, AddressError> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    address(services.get(REPORT_SERVICE).await?)
+}
+
+fn address(service: Service) -> Result<String, AddressError> {
+    let spec = service.spec.unwrap_or_default();
+    let port = spec.ports.unwrap_or_default().first().map_or(9090, |port| port.port);
+    match spec.cluster_ip.as_deref() {
+        None | Some("" | "None") => Err(AddressError::Headless),
+        Some(v6) if v6.contains(':') => Ok(format!("[{v6}]:{port}")),
+        Some(v4) => Ok(format!("{v4}:{port}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_of_either_family_with_the_services_port() {
+        let of = |ip: &str| {
+            let spec = json!({"spec": {"clusterIP": ip, "ports": [{"port": 99}]}});
+            address(serde_json::from_value(spec).unwrap())
+        };
+        assert_eq!(of("10.96.0.7").unwrap(), "10.96.0.7:99");
+        assert_eq!(of("fd00::7").unwrap(), "[fd00::7]:99");
+        assert!(matches!(of("None"), Err(AddressError::Headless)));
+    }
+}
