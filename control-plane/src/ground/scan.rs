@@ -56,7 +56,7 @@ impl<'a> Page<'a> {
             }
             if !glance.is_ours() {
                 let is_called_for = is_called_for(&glance.metadata.namespace);
-                return is_called_for.then(|| not_warmed(raw, glance, now, template)).flatten();
+                return is_called_for.then(|| not_warmed(raw, &glance, now, template)).flatten();
             }
             glance.stray().map(|observed| Finding::Stray(Box::new(observed)))
         })
@@ -147,7 +147,7 @@ impl Glance<'_> {
 
 fn not_warmed(
     raw: &RawValue,
-    glance: Glance<'_>,
+    glance: &Glance<'_>,
     now: Timestamp,
     template: &SidecarTemplate,
 ) -> Option<Finding> {

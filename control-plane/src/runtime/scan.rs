@@ -120,24 +120,26 @@ impl Scanner {
 
     async fn scan(&mut self, leads: &watch::Receiver<bool>) -> anyhow::Result<()> {
         let start = Instant::now();
-        let found = self.look_at_all().await?;
+        let namespaces = reach::namespaces(&self.client, &self.own_namespace).await;
+        let Found { missed, skipped, strays } =
+            self.look_at_all(namespaces.as_ref().unwrap_or(&HashSet::new())).await?;
         if !*leads.borrow() {
             return Ok(());
         }
-        let Found { missed, skipped, strays } = found;
         let (missed_pods, skipped_pods, stray_pods) = (missed.len(), skipped.len(), strays.len());
+        self.news.send(News::Strays(strays)).await.context("nobody opens gates any more")?;
+        // Gates are opened even where it is not known who was missed.
+        namespaces.context("cannot say which pods were missed")?;
         info!(took = ?start.elapsed(), missed_pods, skipped_pods, stray_pods, "all pods were looked at");
         self.metrics.missed_pods(missed.iter().map(|missed| &*missed.pod.namespace));
-        self.news.send(News::Strays(strays)).await.context("nobody opens gates any more")?;
         self.say(&missed, &skipped).await;
-        if self.evicts {
+        if self.evicts && *leads.borrow() {
             self.evict_one(&missed).await;
         }
         Ok(())
     }
 
-    async fn look_at_all(&self) -> anyhow::Result<Found> {
-        let namespaces = reach::namespaces(&self.client, &self.own_namespace).await?;
+    async fn look_at_all(&self, namespaces: &HashSet<String>) -> anyhow::Result<Found> {
         let (mut found, mut asked) = (Found::default(), Asked { limit: PAGE, ..Asked::default() });
         loop {
             let text = census::page(&self.client, &asked).await?;
@@ -201,12 +203,12 @@ impl Scanner {
         let MissedQuestion { namespace, labels, limit, token, answer } = question;
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
         let page = self.missed_page(&Asked { namespace, labels, limit, token }).await;
-        let page = page.map_err(|error| match mistake(&error) {
-            Some(why) => MissedError::Asked(why),
-            None => {
-                warn!(error = format!("{error:#}"), "cannot list missed pods");
-                MissedError::Unavailable
+        let page = page.map_err(|error| {
+            if let Some(why) = mistake(&error) {
+                return MissedError::Asked(why);
             }
+            warn!(error = format!("{error:#}"), "cannot list missed pods");
+            MissedError::Unavailable
         });
         let _ = answer.send(page);
     }
