@@ -41,8 +41,8 @@ const QUESTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// For one such try.
 const PER_TRY: Duration = Duration::from_secs(15);
-/// Endpoints take a moment to forget us: until then we go on serving.
-const LINGER: Duration = Duration::from_secs(3);
+/// Endpoints take a moment to forget us, in large clusters some seconds: until then we go on serving.
+const LINGER: Duration = Duration::from_secs(5);
 const REPORT_SERVICE: &str = "kube-booster-reports";
 /// Native sidecars, match conditions and validating admission policies are there from this version on.
 const FLOOR: (u32, u32) = (1, 30);
