@@ -1,5 +1,7 @@
 //! The leader's look at all pods: who was missed, who was skipped, which gates nobody watches.
 
+mod question;
+
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
@@ -19,13 +21,13 @@ use tracing::{info, warn};
 use super::{Template, go_duration};
 use crate::{
     adapters::{
-        census::{self, Asked, CensusError, PAGE},
+        census::{self, Asked, PAGE},
         events::{self, Note},
         evictions::{self, Evicted},
         metrics::Metrics,
         pods::News,
         reach,
-        reports::{MissedError, MissedPage, MissedQuestion},
+        reports::MissedQuestion,
     },
     ground::{
         observed::Observed,
@@ -130,7 +132,9 @@ impl Scanner {
         self.news.send(News::Strays(strays)).await.context("nobody opens gates any more")?;
         // Gates are opened even where it is not known who was missed.
         namespaces.context("cannot say which pods were missed")?;
-        info!(took = ?start.elapsed(), missed_pods, skipped_pods, stray_pods, "all pods were looked at");
+        if missed_pods + skipped_pods + stray_pods > 0 {
+            info!(took = ?start.elapsed(), missed_pods, skipped_pods, stray_pods, "all pods were looked at");
+        }
         self.metrics.missed_pods(missed.iter().map(|missed| &*missed.pod.namespace));
         self.say(&missed, &skipped).await;
         if self.evicts && *leads.borrow() {
@@ -197,45 +201,6 @@ impl Scanner {
         if matches!(evicted, Evicted::Refused | Evicted::Failed) {
             self.refused.insert(pod.uid.clone());
         }
-    }
-
-    async fn answer(&self, question: MissedQuestion) {
-        let MissedQuestion { namespace, labels, limit, token, answer } = question;
-        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-        let page = self.missed_page(&Asked { namespace, labels, limit, token }).await;
-        let page = page.map_err(|error| {
-            if let Some(why) = mistake(&error) {
-                return MissedError::Asked(why);
-            }
-            warn!(error = format!("{error:#}"), "cannot list missed pods");
-            MissedError::Unavailable
-        });
-        let _ = answer.send(page);
-    }
-
-    async fn missed_page(&self, asked: &Asked) -> anyhow::Result<MissedPage> {
-        let text = census::page(&self.client, asked).await?;
-        let page: Page<'_> = serde_json::from_str(&text).context("cannot read the list of pods")?;
-        let namespaces = reach::namespaces(&self.client, &self.own_namespace).await?;
-        let template = self.template.borrow().clone();
-        let findings = page.findings(Timestamp::now(), &template, |name| namespaces.contains(name));
-        let missed = findings.filter_map(|finding| match finding {
-            Finding::Missed(missed) => Some(missed),
-            Finding::Skipped(_) | Finding::Stray(_) => None,
-        });
-        Ok(MissedPage { pods: missed.collect(), next: page.next().map(str::to_owned) })
-    }
-}
-
-/// What the API server has to say about the question itself.
-fn mistake(error: &anyhow::Error) -> Option<String> {
-    let Some(CensusError::Api(error)) = error.downcast_ref() else { return None };
-    match error.as_ref() {
-        kube::Error::Api(status) if status.code == 400 => Some(status.message.clone()),
-        kube::Error::Api(status) if status.code == 410 => {
-            Some("the page token has expired; start again without one".to_owned())
-        }
-        _ => None,
     }
 }
 
