@@ -65,7 +65,8 @@ pub(super) struct Scanner {
     pub(super) client: Client,
     pub(super) own_namespace: String,
     pub(super) interval: Duration,
-    pub(super) evicts: bool,
+    /// Evicts, where that is wanted.
+    pub(super) evictor: Option<Client>,
     pub(super) template: Template,
     pub(super) metrics: Metrics,
     pub(super) news: mpsc::Sender<News>,
@@ -137,7 +138,7 @@ impl Scanner {
         }
         self.metrics.missed_pods(missed.iter().map(|missed| &*missed.pod.namespace));
         self.say(&missed, &skipped).await;
-        if self.evicts && *leads.borrow() {
+        if *leads.borrow() {
             self.evict_one(&missed).await;
         }
         Ok(())
@@ -190,13 +191,14 @@ impl Scanner {
 
     /// A refusal waits for the next turn, after all others.
     async fn evict_one(&mut self, missed: &[NotWarmed]) {
+        let Some(evictor) = &self.evictor else { return };
         let candidates = scan::to_evict(missed, Timestamp::now(), self.interval * CALM);
         if candidates.iter().all(|missed| self.refused.contains(&missed.pod.uid)) {
             self.refused.clear();
         }
         let next = candidates.into_iter().find(|missed| !self.refused.contains(&missed.pod.uid));
         let Some(NotWarmed { pod, .. }) = next else { return };
-        let evicted = evictions::evict(&self.client, pod).await;
+        let evicted = evictions::evict(evictor, pod).await;
         self.metrics.count_eviction(evicted.label());
         if matches!(evicted, Evicted::Refused | Evicted::Failed) {
             self.refused.insert(pod.uid.clone());

@@ -23,7 +23,7 @@ use super::{Options, gatekeeper::Gatekeeper, identity::Identity, scan::Scanner, 
 use crate::{
     adapters::{
         admin::{self, Pending, Readiness},
-        certificates, events, lease,
+        certificates, events, evictions, lease,
         metrics::Metrics,
         pods::{self, News},
         reports::{self, MissedQuestion},
@@ -85,7 +85,8 @@ async fn start(
     let (calls, questions) = serve_reports(options, tasks, &identity, &client).await?;
     let news = start_gatekeeper(options, tasks, (client.clone(), metrics.clone(), pods), calls);
     let leads = start_election(options, tasks, &client, metrics);
-    start_scanner(options, tasks, (client, metrics.clone(), identity.template(), news), (leads, questions));
+    start_scanner(options, tasks, (client, metrics.clone(), identity.template(), news), (leads, questions))
+        .await?;
     patiently(|| identity.register()).await;
     tasks.spawn("certificates", identity.keep(tasks.stop()));
     drop(certificate);
@@ -265,17 +266,17 @@ fn start_election(
     leads
 }
 
-fn start_scanner(
+async fn start_scanner(
     options: &Options,
     tasks: &mut Tasks,
     (client, metrics, template, news): (Client, Metrics, super::Template, mpsc::Sender<News>),
     (leads, questions): (watch::Receiver<bool>, mpsc::Receiver<MissedQuestion>),
-) {
+) -> anyhow::Result<()> {
     let scanner = Scanner {
         client,
         own_namespace: options.namespace.clone(),
         interval: options.scan.scan_interval,
-        evicts: options.scan.evict_missed_pods,
+        evictor: if options.scan.evict_missed_pods { Some(evictions::client().await?) } else { None },
         template,
         metrics,
         news,
@@ -283,6 +284,7 @@ fn start_scanner(
         refused: HashSet::new(),
     };
     tasks.spawn_until_stop("scan of all pods", scanner.run(leads, questions));
+    Ok(())
 }
 
 #[cfg(test)]
