@@ -304,7 +304,7 @@ state() {
     printf 'events:\n'
     kubectl --namespace "$namespace" get events --sort-by=.metadata.creationTimestamp | tail -n 10 | indent
     printf 'control plane:\n'
-    kubectl --namespace kube-booster-system logs deployment/kube-booster --tail=10 | indent
+    kubectl --namespace kube-booster-system logs --selector app.kubernetes.io/name=kube-booster --prefix --tail=10 | indent
   } 2>&1 || true
 }
 

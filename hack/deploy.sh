@@ -72,7 +72,7 @@ patience() { if client_is_local; then printf 30s; else printf 180s; fi; }
 explain() {
   kubectl --namespace "$namespace" get pods >&2 || true
   kubectl --namespace "$namespace" get events --sort-by=.lastTimestamp 2>/dev/null | tail -n 8 >&2 || true
-  kubectl --namespace "$namespace" logs deployment/kube-booster --tail=15 >&2 || true
+  kubectl --namespace "$namespace" logs --selector app.kubernetes.io/name=kube-booster --prefix --tail=15 >&2 || true
   ! client_is_local || say "images come to this machine's cluster by 'make images cluster-load'"
   die "kube-booster with image $1 did not become ready"
 }

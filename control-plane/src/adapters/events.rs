@@ -122,3 +122,17 @@ fn reference(pod: &PodRef) -> ObjectReference {
         ..ObjectReference::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_where_the_api_server_would_refuse_it() {
+        let pod = PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "u1".into() };
+        let note = Note { pod, reason: "InjectionSkipped", text: "ä".repeat(600) + "!", is_warning: true };
+        let event = event("once", &note);
+        assert_eq!(event.note.map(|note| note.len()), Some(1_024));
+        assert_eq!(event.regarding.and_then(|pod| pod.uid).as_deref(), Some("u1"));
+    }
+}

@@ -59,7 +59,7 @@ impl<'a> Page<'a> {
                 let is_called_for = is_called_for(&glance.metadata.namespace);
                 let limits = limits.of(&glance.metadata.namespace);
                 let surroundings = Surroundings { template, limits: &limits };
-                return is_called_for.then(|| not_warmed(raw, glance, now, &surroundings)).flatten();
+                return is_called_for.then(|| not_warmed(raw, &glance, now, &surroundings)).flatten();
             }
             glance.stray().map(|observed| Finding::Stray(Box::new(observed)))
         })
@@ -150,7 +150,7 @@ impl Glance<'_> {
 
 fn not_warmed(
     raw: &RawValue,
-    glance: Glance<'_>,
+    glance: &Glance<'_>,
     now: Timestamp,
     surroundings: &Surroundings<'_>,
 ) -> Option<Finding> {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     adapters::{
         admin::Pending,
-        caller, certificates, events, lease, limits,
+        caller, certificates, events, evictions, lease, limits,
         metrics::Metrics,
         pods::{self, News},
         reports::{self, Call, MissedQuestion},
@@ -31,8 +31,8 @@ use crate::{
 
 /// Calls and news that wait for the gatekeeper; a full queue of calls answers UNAVAILABLE.
 const QUEUE: usize = 1_024;
-/// Questions for missed pods that wait; each is a list of the API server's.
-const QUESTIONS: usize = 8;
+/// People that wait for a list of missed pods.
+const QUESTIONS: usize = 16;
 
 /// What every part is made of.
 pub(super) struct Launch<'l> {
@@ -130,18 +130,19 @@ impl Launch<'_> {
         leads
     }
 
-    pub(super) fn scan(
+    pub(super) async fn scan(
         &mut self,
         (template, limits): (Template, watch::Receiver<Limits>),
         news: mpsc::Sender<News>,
         leads: watch::Receiver<bool>,
         questions: mpsc::Receiver<MissedQuestion>,
-    ) {
+    ) -> anyhow::Result<()> {
+        let evicts = self.options.scan.evict_missed_pods;
         let scanner = Scanner {
             client: self.client.clone(),
             own_namespace: self.options.namespace.clone(),
             interval: self.options.scan.scan_interval,
-            evicts: self.options.scan.evict_missed_pods,
+            evictor: if evicts { Some(evictions::client().await?) } else { None },
             template,
             limits,
             metrics: self.metrics.clone(),
@@ -150,6 +151,7 @@ impl Launch<'_> {
             refused: HashSet::new(),
         };
         self.tasks.spawn_until_stop("scan of all pods", scanner.run(leads, questions));
+        Ok(())
     }
 
     pub(super) fn self_check(&mut self, identity: &Identity, passed: Pending) {

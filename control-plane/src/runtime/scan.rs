@@ -1,5 +1,7 @@
 //! The leader's look at all pods: who was missed, who was skipped, which gates nobody watches.
 
+mod question;
+
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
@@ -19,13 +21,13 @@ use tracing::{info, warn};
 use super::{Template, go_duration};
 use crate::{
     adapters::{
-        census::{self, Asked, CensusError, PAGE},
+        census::{self, Asked, PAGE},
         events::{self, Note},
         evictions::{self, Evicted},
         metrics::Metrics,
         pods::News,
         reach,
-        reports::{MissedError, MissedPage, MissedQuestion},
+        reports::MissedQuestion,
     },
     ground::{
         limits::Limits,
@@ -64,7 +66,8 @@ pub(super) struct Scanner {
     pub(super) client: Client,
     pub(super) own_namespace: String,
     pub(super) interval: Duration,
-    pub(super) evicts: bool,
+    /// Evicts, where that is wanted.
+    pub(super) evictor: Option<Client>,
     pub(super) template: Template,
     pub(super) limits: watch::Receiver<Limits>,
     pub(super) metrics: Metrics,
@@ -122,24 +125,28 @@ impl Scanner {
 
     async fn scan(&mut self, leads: &watch::Receiver<bool>) -> anyhow::Result<()> {
         let start = Instant::now();
-        let found = self.look_at_all().await?;
+        let namespaces = reach::namespaces(&self.client, &self.own_namespace).await;
+        let Found { missed, skipped, strays } =
+            self.look_at_all(namespaces.as_ref().unwrap_or(&HashSet::new())).await?;
         if !*leads.borrow() {
             return Ok(());
         }
-        let Found { missed, skipped, strays } = found;
         let (missed_pods, skipped_pods, stray_pods) = (missed.len(), skipped.len(), strays.len());
-        info!(took = ?start.elapsed(), missed_pods, skipped_pods, stray_pods, "all pods were looked at");
-        self.metrics.missed_pods(missed.iter().map(|missed| &*missed.pod.namespace));
         self.news.send(News::Strays(strays)).await.context("nobody opens gates any more")?;
+        // Gates are opened even where it is not known who was missed.
+        namespaces.context("cannot say which pods were missed")?;
+        if missed_pods + skipped_pods + stray_pods > 0 {
+            info!(took = ?start.elapsed(), missed_pods, skipped_pods, stray_pods, "all pods were looked at");
+        }
+        self.metrics.missed_pods(missed.iter().map(|missed| &*missed.pod.namespace));
         self.say(&missed, &skipped).await;
-        if self.evicts {
+        if *leads.borrow() {
             self.evict_one(&missed).await;
         }
         Ok(())
     }
 
-    async fn look_at_all(&self) -> anyhow::Result<Found> {
-        let namespaces = reach::namespaces(&self.client, &self.own_namespace).await?;
+    async fn look_at_all(&self, namespaces: &HashSet<String>) -> anyhow::Result<Found> {
         let (mut found, mut asked) = (Found::default(), Asked { limit: PAGE, ..Asked::default() });
         loop {
             let text = census::page(&self.client, &asked).await?;
@@ -192,55 +199,18 @@ impl Scanner {
 
     /// A refusal waits for the next turn, after all others.
     async fn evict_one(&mut self, missed: &[NotWarmed]) {
+        let Some(evictor) = &self.evictor else { return };
         let candidates = scan::to_evict(missed, Timestamp::now(), self.interval * CALM);
         if candidates.iter().all(|missed| self.refused.contains(&missed.pod.uid)) {
             self.refused.clear();
         }
         let next = candidates.into_iter().find(|missed| !self.refused.contains(&missed.pod.uid));
         let Some(NotWarmed { pod, .. }) = next else { return };
-        let evicted = evictions::evict(&self.client, pod).await;
+        let evicted = evictions::evict(evictor, pod).await;
         self.metrics.count_eviction(evicted.label());
         if matches!(evicted, Evicted::Refused | Evicted::Failed) {
             self.refused.insert(pod.uid.clone());
         }
-    }
-
-    async fn answer(&self, question: MissedQuestion) {
-        let MissedQuestion { namespace, labels, limit, token, answer } = question;
-        let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-        let page = self.missed_page(&Asked { namespace, labels, limit, token }).await;
-        let page = page.map_err(|error| match mistake(&error) {
-            Some(why) => MissedError::Asked(why),
-            None => {
-                warn!(error = format!("{error:#}"), "cannot list missed pods");
-                MissedError::Unavailable
-            }
-        });
-        let _ = answer.send(page);
-    }
-
-    async fn missed_page(&self, asked: &Asked) -> anyhow::Result<MissedPage> {
-        let text = census::page(&self.client, asked).await?;
-        let page: Page<'_> = serde_json::from_str(&text).context("cannot read the list of pods")?;
-        let namespaces = reach::namespaces(&self.client, &self.own_namespace).await?;
-        let findings = self.findings(&page, &namespaces);
-        let missed = findings.into_iter().filter_map(|finding| match finding {
-            Finding::Missed(missed) => Some(missed),
-            Finding::Skipped(_) | Finding::Stray(_) => None,
-        });
-        Ok(MissedPage { pods: missed.collect(), next: page.next().map(str::to_owned) })
-    }
-}
-
-/// What the API server has to say about the question itself.
-fn mistake(error: &anyhow::Error) -> Option<String> {
-    let Some(CensusError::Api(error)) = error.downcast_ref() else { return None };
-    match error.as_ref() {
-        kube::Error::Api(status) if status.code == 400 => Some(status.message.clone()),
-        kube::Error::Api(status) if status.code == 410 => {
-            Some("the page token has expired; start again without one".to_owned())
-        }
-        _ => None,
     }
 }
 

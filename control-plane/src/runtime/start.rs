@@ -11,8 +11,8 @@ use crate::adapters::{
     metrics::Metrics,
 };
 
-/// Endpoints take a moment to forget us: until then we go on serving.
-const LINGER: Duration = Duration::from_secs(3);
+/// Endpoints take a moment to forget us, in large clusters some seconds: until then we go on serving.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What readiness waits for.
 struct Awaited {
@@ -67,7 +67,7 @@ async fn start(
     let (calls, questions) = launch.reports(&identity).await?;
     let news = launch.gatekeeper(calls, awaited.pods);
     let leads = launch.election();
-    launch.scan((identity.template(), limits), news, leads.clone(), questions);
+    launch.scan((identity.template(), limits), news, leads.clone(), questions).await?;
     launch.self_check(&identity, awaited.webhook);
     launch.certificates(identity, awaited.certificate, leads);
     info!("serving");

@@ -91,6 +91,7 @@ async fn own_certificates() -> anyhow::Result<()> {
 async fn bad_flag() -> anyhow::Result<()> {
     for (flag, advice) in [
         ("--report-grace-period=30", "use one such as 30s or 1m30s"),
+        ("--scan-interval=100ms", "use a duration of 1s or more"),
         ("--metrics-bind-address=8080", "use an address such as :8080"),
         ("--webhook-port=99999", "99999 is not in 0..=65535"),
         ("--webhook-max-concurrency=0", "use a whole number from 1 to 1024, or -1 to take it from the cores"),

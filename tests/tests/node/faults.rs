@@ -131,7 +131,7 @@ async fn no_webhook(cluster: Arc<Cluster>) -> anyhow::Result<()> {
     let settings = json!({"warmup-requests": "2", "warmup-duration": "200ms"});
     create_until(&pods, &shop("untouched", IMAGE, &settings), LONG, |pod| container(pod).is_err()).await?;
     ready(&pods, "untouched", LONG).await?;
-    scale("1")?;
+    scale("2")?;
     let rollout = [
         "--namespace",
         "kube-booster-system",

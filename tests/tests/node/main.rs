@@ -4,6 +4,7 @@
 //! `KUBE_BOOSTER_REQUIRE_NODE=1` that is a failure. The tests share one cluster and run one after the other.
 
 mod faults;
+mod replicas;
 mod story;
 mod uninstall;
 
@@ -32,7 +33,8 @@ fn main() -> anyhow::Result<ExitCode> {
     cluster.deploy()?;
     let conclusion = libtest_mimic::run(&arguments, trials(Some(&cluster)));
     if conclusion.has_failed() {
-        let logs = ["--namespace", "kube-booster-system", "logs", "deployment/kube-booster", "--tail=200"];
+        let ours = "--selector=app.kubernetes.io/name=kube-booster";
+        let logs = ["--namespace", "kube-booster-system", "logs", ours, "--prefix", "--tail=200"];
         eprintln!("the control plane's log:\n{}", cluster.kubectl(&logs).unwrap_or_default());
     }
     drop(cluster);
@@ -41,6 +43,11 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// All tests; ignored without a cluster. The last one takes the product away.
 fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
-    let groups = [story::trials(cluster), faults::trials(cluster), uninstall::trials(cluster)];
+    let groups = [
+        story::trials(cluster),
+        faults::trials(cluster),
+        replicas::trials(cluster),
+        uninstall::trials(cluster),
+    ];
     groups.into_iter().flatten().collect()
 }

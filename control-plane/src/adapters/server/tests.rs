@@ -29,7 +29,7 @@ impl World {
         let authority = Authority::generate().unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.certificate().as_bytes()).unwrap()).unwrap();
-        let served = Served::new(authority.issue(vec!["localhost".to_owned()]).unwrap());
+        let certificate = Served::new(authority.issue(vec!["localhost".to_owned()]).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, stop) = (listener.local_addr().unwrap().port(), CancellationToken::new());
         let (sender, asked) = mpsc::channel(1);
@@ -39,7 +39,7 @@ impl World {
             "done"
         };
         let router = Router::new().route("/slow", get(slow)).route("/", get(async || "ok"));
-        let tls = tls(Arc::new(served), None, &[b"h2", b"http/1.1"]);
+        let tls = tls(Arc::new(certificate), None, &[b"h2", b"http/1.1"]);
         let tls = Some(tokio::sync::watch::Sender::new(tls).subscribe());
         let door = Door { name: "webhook", limits: WEBHOOK, tls, metrics: Metrics::default() };
         let server = tokio::spawn(serve(listener, door, router, stop.clone()));

@@ -52,12 +52,10 @@ fn a_pod_that_would_be_injected_and_was_not_is_missed() {
     let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "r1", "controller": true}]);
     let findings =
         found(&[with("/metadata/ownerReferences", owner), json!({"kind": "what is no pod"}), app()]);
-    let [Finding::Missed(owned), Finding::Missed(alone)] = findings.as_slice() else {
-        panic!("{findings:?}")
-    };
-    assert_eq!((owned.controller.as_deref(), alone.controller.as_deref()), (Some("r1"), None));
+    let [Finding::Missed(one), Finding::Missed(alone)] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!((one.controller.as_deref(), alone.controller.as_deref()), (Some("r1"), None));
     assert_eq!(
-        (owned.pod.to_string(), &owned.created.to_string()),
+        (one.pod.to_string(), &one.created.to_string()),
         ("shop/web-1".to_owned(), &CREATED.to_owned())
     );
 }
@@ -123,7 +121,7 @@ fn missed_pods_that_come_back_are_evicted_oldest_first_once_no_more_are_missed()
         controller: controller.map(Into::into),
         why: String::new(),
     };
-    let calm = Duration::from_secs(60);
+    let calm = Duration::from_mins(1);
     let missed = [pod(10, None), pod(30, Some("r1")), pod(20, Some("r2"))];
     assert!(to_evict(&missed, at(89), calm).is_empty());
     assert_eq!(
