@@ -1,6 +1,7 @@
 //! The floor that puts the others together: starts the servers, joins them by bounded channels, stops them in order.
 
 mod callers;
+mod descriptors;
 mod gatekeeper;
 mod identity;
 mod start;

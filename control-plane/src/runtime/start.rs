@@ -18,7 +18,9 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Options, callers::Callers, gatekeeper::Gatekeeper, identity::Identity, tasks::Tasks};
+use super::{
+    Options, callers::Callers, descriptors, gatekeeper::Gatekeeper, identity::Identity, tasks::Tasks,
+};
 use crate::{
     adapters::{
         admin::{self, Pending, Readiness},
@@ -45,6 +47,7 @@ const FLOOR: (u32, u32) = (1, 30);
 
 /// Runs the control plane until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    descriptors::raise();
     let (readiness, metrics, mut tasks) = (Readiness::default(), Metrics::default(), Tasks::new());
     let pending = (readiness.wait_for("certificate"), readiness.wait_for("pods"));
     let callers = Callers::read(options.webhook.client_ca_file.as_ref()).await?;

@@ -23,7 +23,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::from_args();
     if arguments.list {
         // Nothing is started for a list.
-        return Ok(libtest_mimic::run(&arguments, trials(None)).exit_code());
+        let all = trials(None).into_iter().chain(undisturbed()).collect();
+        return Ok(libtest_mimic::run(&arguments, all).exit_code());
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let world = Arc::new(runtime.block_on(World::start(&[]))?);
@@ -32,7 +33,14 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("the control plane's log:\n{}", world.log());
     }
     drop(world);
-    Ok(conclusion.exit_code())
+    let one_by_one = Arguments { test_threads: Some(1), ..arguments };
+    let undisturbed = libtest_mimic::run(&one_by_one, undisturbed());
+    Ok(if conclusion.has_failed() { conclusion.exit_code() } else { undisturbed.exit_code() })
+}
+
+/// Tests that take all that the machine has: after the others, one by one.
+fn undisturbed() -> Vec<Trial> {
+    hostile::trials().into_iter().chain(overload::trials()).collect()
 }
 
 /// All tests; without a world, those that need it are ignored.
@@ -44,7 +52,6 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         people::trials(world),
         sidecars::trials(world),
     ];
-    let alone =
-        [callers::trials(), flags::trials(), hostile::trials(), overload::trials(), recovery::trials()];
+    let alone = [callers::trials(), flags::trials(), recovery::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }
