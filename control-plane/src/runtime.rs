@@ -2,6 +2,7 @@
 
 mod callers;
 mod cluster;
+mod descriptors;
 mod gatekeeper;
 mod identity;
 mod launch;

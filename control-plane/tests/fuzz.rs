@@ -9,11 +9,11 @@ use std::fs;
 /// Holds each file of the corpus of `target` to `law`.
 fn replay(target: &str, law: fn(&[u8])) {
     let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
-    let files: Vec<_> = fs::read_dir(&folder).expect(&folder).map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> = fs::read_dir(&folder).expect(&folder).flatten().collect();
     assert!(!files.is_empty());
     for file in files {
-        println!("{}", file.display());
-        law(&fs::read(file).unwrap());
+        println!("{}", file.path().display());
+        law(&fs::read(file.path()).expect("the corpus is readable"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
-use super::{Options, callers::Callers, cluster, launch::Launch, listen, tasks::Tasks};
+use super::{Options, callers::Callers, cluster, descriptors, launch::Launch, listen, tasks::Tasks};
 use crate::adapters::{
     admin::{self, Pending, Readiness},
     metrics::Metrics,
@@ -24,6 +24,7 @@ struct Awaited {
 
 /// Runs the control plane until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    descriptors::raise();
     let (readiness, metrics, mut tasks) = (Readiness::default(), Metrics::default(), Tasks::new());
     let awaited = Awaited {
         certificate: readiness.wait_for("certificate"),

@@ -29,7 +29,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::from_args();
     if arguments.list {
         // Nothing is started for a list.
-        return Ok(libtest_mimic::run(&arguments, trials(None)).exit_code());
+        let all = trials(None).into_iter().chain(undisturbed()).collect();
+        return Ok(libtest_mimic::run(&arguments, all).exit_code());
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let world = Arc::new(runtime.block_on(World::start(&[]))?);
@@ -38,7 +39,14 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("the control plane's log:\n{}", world.log());
     }
     drop(world);
-    Ok(conclusion.exit_code())
+    let one_by_one = Arguments { test_threads: Some(1), ..arguments };
+    let undisturbed = libtest_mimic::run(&one_by_one, undisturbed());
+    Ok(if conclusion.has_failed() { conclusion.exit_code() } else { undisturbed.exit_code() })
+}
+
+/// Tests that take all that the machine has: after the others, one by one.
+fn undisturbed() -> Vec<Trial> {
+    hostile::trials().into_iter().chain(overload::trials()).collect()
 }
 
 /// All tests; without a world, those that need it are ignored.
@@ -55,13 +63,11 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
     ];
     let alone = [
         callers::trials(),
+        certificates::trials(),
         flags::trials(),
-        hostile::trials(),
         leader::trials(),
-        overload::trials(),
         recovery::trials(),
         scan::trials(),
     ];
-    let alone = [flags::trials(), recovery::trials(), certificates::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }

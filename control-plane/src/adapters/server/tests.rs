@@ -7,6 +7,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_rustls::{TlsConnector, client};
 
@@ -109,4 +110,39 @@ async fn an_http_2_client_is_told_to_go_away() {
     world.stop.cancel();
     let told = async { while frame(&mut stream).await != GOAWAY {} };
     timeout(Duration::from_secs(5), told).await.unwrap();
+}
+
+async fn clear(limits: Limits) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let door = Door { name: "admin", limits, tls: None, metrics: Metrics::default() };
+    let router = Router::new().route("/", get(async || "ok\n"));
+    tokio::spawn(serve(listener, door, router, CancellationToken::new()));
+    address
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_asks_for_nothing_is_closed() {
+    let address = clear(Limits { first_request: Duration::from_secs(2), ..ADMIN }).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let start = Instant::now();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(start.elapsed(), Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_full_server_makes_room_for_who_comes_next() {
+    let address = clear(Limits { connections: 2, ..ADMIN }).await;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        streams.push(stream);
+    }
+    let mut rest = Vec::new();
+    streams[0].read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(b"ok\n"));
 }

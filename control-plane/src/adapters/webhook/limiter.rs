@@ -20,7 +20,7 @@ use crate::adapters::metrics::Metrics;
 /// The longest wait for a slot: with the second after which a shed caller comes back, it fits twice into the 5 s that
 /// our webhook configuration gives an API server in all.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Reviews that wait; at 0.1 ms for a usual one, the last of them waits for 0.1 s.
+/// Reviews that wait; at a millisecond each, which is more than a usual one takes, the last of them waits for 1 s.
 const QUEUE: usize = 1_024;
 
 /// A layer that lets a bounded number of reviews through at once, first come, first served.
