@@ -7,6 +7,7 @@ mod admission;
 mod fence;
 mod flags;
 mod gates;
+mod manifests;
 mod people;
 mod recovery;
 mod rights;
@@ -45,6 +46,6 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         sidecars::trials(world),
         templates::trials(world),
     ];
-    let alone = [flags::trials(), recovery::trials()];
+    let alone = [flags::trials(), manifests::trials(), recovery::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }
