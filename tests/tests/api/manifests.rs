@@ -137,8 +137,11 @@ async fn fenced_elsewhere() -> anyhow::Result<()> {
     let config: Kubeconfig = serde_json::from_str(&api.kubeconfig_for(&token)?)?;
     let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
     let ours: Api<Pod> = Api::namespaced(Client::try_from(config)?, "fenced-elsewhere");
-    let label = Patch::Merge(json!({"metadata": {"labels": {"app": "other"}}}));
+    let mut attempts = 0;
     let refused = eventually("a fence in force", SOON, async || {
+        // One that got through changed the label: only another value is a change again.
+        attempts += 1;
+        let label = Patch::Merge(json!({"metadata": {"labels": {"app": attempts.to_string()}}}));
         let answer = ours.patch_status("web", &PatchParams::default(), &label).await;
         Ok(answer
             .err()

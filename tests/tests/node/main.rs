@@ -6,6 +6,7 @@
 mod faults;
 mod story;
 mod uninstall;
+mod upgrade;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -41,6 +42,11 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// All tests; ignored without a cluster. The last one takes the product away.
 fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
-    let groups = [story::trials(cluster), faults::trials(cluster), uninstall::trials(cluster)];
+    let groups = [
+        story::trials(cluster),
+        faults::trials(cluster),
+        upgrade::trials(cluster),
+        uninstall::trials(cluster),
+    ];
     groups.into_iter().flatten().collect()
 }
