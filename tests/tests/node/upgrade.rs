@@ -47,13 +47,12 @@ fn versions(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, Value>> {
     Ok(objects
         .map(|object| {
             let name = format!("{} {}", object["kind"], object["metadata"]["name"]);
-            // A status counts up the resourceVersion, too; restarts are in a pod's.
+            // Where there is a generation, it counts the changes of what somebody wants; a resourceVersion counts those
+            // of a status, too. Restarts are in the status of a pod.
             let restarts = &object["status"]["containerStatuses"][0]["restartCount"];
-            let counted = match object["kind"].as_str() {
-                Some("Deployment" | "Pod" | "PodDisruptionBudget") => {
-                    json!([object["metadata"]["generation"], restarts])
-                }
-                _ => object["metadata"]["resourceVersion"].clone(),
+            let counted = match &object["metadata"]["generation"] {
+                Value::Null => object["metadata"]["resourceVersion"].clone(),
+                generation => json!([generation, restarts]),
             };
             (name, counted)
         })
