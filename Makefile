@@ -15,7 +15,10 @@ SAMPLE ?=
 # For each fuzz target.
 FUZZ_SECONDS ?= 30
 
-export REGISTRY TAG IMG SIDECAR_IMG DEMO_APP_IMG
+# What Docker builds for, such as linux/amd64,linux/arm64.
+PLATFORMS ?=
+
+export REGISTRY TAG IMG SIDECAR_IMG DEMO_APP_IMG PLATFORMS
 
 ##@ Code
 
@@ -38,6 +41,12 @@ fuzz: ## Fuzz what comes from outside, each target for FUZZ_SECONDS; needs a nig
 
 images: ## Build the images as archives in target/images (REGISTRY, TAG)
 	@hack/images.sh --registry $(REGISTRY) --tag $(TAG)
+
+docker-build: ## Build the images by Docker instead (IMG, SIDECAR_IMG, PLATFORMS)
+	@hack/docker.sh build $(IMG) $(SIDECAR_IMG)
+
+docker-push: ## Build them and push them to a registry (IMG, SIDECAR_IMG, PLATFORMS)
+	@hack/docker.sh push $(IMG) $(SIDECAR_IMG)
 
 ##@ A cluster on this machine
 
@@ -80,7 +89,7 @@ help: ## This list
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: build test lint fmt fuzz images cluster-up cluster-down cluster-load deploy undeploy deploy-sample undeploy-sample \
-  generate-certs demo demo-down help
+.PHONY: build test lint fmt fuzz images docker-build docker-push cluster-up cluster-down cluster-load deploy undeploy \
+  deploy-sample undeploy-sample generate-certs demo demo-down help
 # They work on one cluster and one target folder.
 .NOTPARALLEL:

@@ -7,7 +7,6 @@ umask 022
 
 hack=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=${hack%/*}
-namespace=kube-booster-system
 . "$hack/cluster/message.sh"
 . "$hack/client.sh"
 
@@ -28,6 +27,7 @@ main() {
   client_is_new_enough
   say "deploying to $(kubectl config current-context) of $KUBECONFIG"
   overlay "$@" >"$(overlay_folder)/kustomization.yaml"
+  namespace=$(own_namespace)
   kubectl apply --server-side --force-conflicts --field-manager=kube-booster-deploy --kustomize "$(overlay_folder)" >/dev/null
   kubectl --namespace "$namespace" rollout status deployment/kube-booster --timeout="$(patience)" >&2 || explain "$1"
   injects
@@ -48,12 +48,14 @@ apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [../../manifests/$manifests]
 patches:
-- patch: |-
+- target:
+    kind: Deployment
+    name: kube-booster
+  patch: |-
     apiVersion: apps/v1
     kind: Deployment
     metadata:
       name: kube-booster
-      namespace: $namespace
     spec:
       template:
         spec:
@@ -64,6 +66,13 @@ patches:
             - name: SIDECAR_IMAGE
               value: $sidecar
 END
+}
+
+# An overlay may have renamed it.
+own_namespace() {
+  local name
+  name=$(kubectl kustomize "$(overlay_folder)" | awk '/^kind: / { kind = $2 } kind == "Namespace" && /^  name: / { print $2; exit }')
+  printf '%s\n' "${name:?the manifests hold no namespace}"
 }
 
 # On this machine's cluster images are there, or never will be.

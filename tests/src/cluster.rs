@@ -41,12 +41,18 @@ impl Cluster {
 
     /// Calls a door of the Makefile for this cluster.
     pub fn make(&self, target: &str) -> anyhow::Result<()> {
+        self.make_with(target, &[])
+    }
+
+    /// Calls a door of the Makefile with `variables`.
+    pub fn make_with(&self, target: &str, variables: &[(&str, &str)]) -> anyhow::Result<()> {
         let mut make = Command::new("make");
         make.args(["--no-print-directory", "--directory"]).arg(programs::checkout()).arg(target);
         make.env("KUBECONFIG", &self.kubeconfig).env("KB_CLUSTER", NAME);
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_an_outer_build(name)) {
             make.env_remove(name);
         }
+        make.envs(variables.iter().copied());
         run(make)
     }
 
@@ -69,20 +75,30 @@ impl Cluster {
         self.kubectl(&["get", "--raw", &url])
     }
 
+    /// Gives an image of the node a second name.
+    pub fn tag_image(&self, image: &str, name: &str) -> anyhow::Result<()> {
+        run(ctr(&["images", "tag", "--force", image, name]))
+    }
+
     /// Sends `signal` to the first process of a container of this cluster.
     pub fn signal(&self, container: &ContainerStatus, signal: &str) -> anyhow::Result<()> {
         let id = container.container_id.as_deref().unwrap_or_default();
         let id = id.strip_prefix("containerd://").context("the container runs under containerd")?;
-        let socket = format!("/run/kube-booster/{NAME}/node1/containerd.sock");
-        let mut list = Command::new("ctr");
-        list.args(["--address", &socket, "--namespace", "k8s.io", "tasks", "list"]);
-        let tasks = output(list)?;
+        let tasks = output(ctr(&["tasks", "list"]))?;
         let pid =
             tasks.lines().filter(|line| line.starts_with(id)).find_map(|line| line.split_whitespace().nth(1));
         let mut kill = Command::new("kill");
         kill.args(["-s", signal, pid.context("the container has a task")?]);
         run(kill)
     }
+}
+
+/// containerd's own client, on the first node.
+fn ctr(arguments: &[&str]) -> Command {
+    let mut ctr = Command::new("ctr");
+    let socket = format!("/run/kube-booster/{NAME}/node1/containerd.sock");
+    ctr.args(["--address", &socket, "--namespace", "k8s.io"]).args(arguments);
+    ctr
 }
 
 /// What make and cargo around a test lend it: with it, cargo would take the images' programs for stale.

@@ -4,6 +4,8 @@
 mod documents;
 #[path = "tidy/floors.rs"]
 mod floors;
+#[path = "tidy/images.rs"]
+mod images;
 #[path = "tidy/modules.rs"]
 mod modules;
 #[path = "tidy/policies.rs"]

@@ -12,6 +12,7 @@ mod gates;
 mod holding;
 mod hostile;
 mod leader;
+mod manifests;
 mod overload;
 mod people;
 mod recovery;
@@ -66,6 +67,7 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         certificates::trials(),
         flags::trials(),
         leader::trials(),
+        manifests::trials(),
         recovery::trials(),
         scan::trials(),
     ];

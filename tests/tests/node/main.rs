@@ -7,6 +7,7 @@ mod faults;
 mod replicas;
 mod story;
 mod uninstall;
+mod upgrade;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -47,6 +48,7 @@ fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
         story::trials(cluster),
         faults::trials(cluster),
         replicas::trials(cluster),
+        upgrade::trials(cluster),
         uninstall::trials(cluster),
     ];
     groups.into_iter().flatten().collect()

@@ -25,19 +25,36 @@ pub(crate) fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
 
 async fn undeploy(cluster: Arc<Cluster>) -> anyhow::Result<()> {
     let pods = namespace(&cluster, "undeploy").await?;
-    create(&pods, &shop("web", IMAGE, &json!({"warmup-requests": "100", "warmup-duration": "5m"}))).await?;
-    eventually("a held pod", LONG, async || {
-        Ok(Some(pods.get("web").await?).filter(|pod| is_true(pod, "ContainersReady")))
-    })
-    .await?;
-    ensure!(condition(&pods.get("web").await?).is_none());
+    // One that is being warmed, and one whose app never answers.
+    let settings = json!({"warmup-requests": "100", "warmup-duration": "5m"});
+    create(&pods, &shop("web", IMAGE, &settings)).await?;
+    create(&pods, &shop("mute", IMAGE, &json!({"warmup-port": "1"}))).await?;
+    for name in ["web", "mute"] {
+        eventually("a held pod", LONG, async || {
+            Ok(Some(pods.get(name).await?).filter(|pod| is_true(pod, "ContainersReady")))
+        })
+        .await?;
+        ensure!(!is_true(&pods.get(name).await?, "kube-booster.io/warmup-ready"));
+    }
     cluster.make("undeploy")?;
-    let pod = ready(&pods, "web", SOON).await?;
-    ensure!(condition(&pod).and_then(|condition| condition.reason.as_deref()) == Some("Released"));
-    let kinds = "namespaces,clusterroles,clusterrolebindings,mutatingwebhookconfigurations,\
-                 validatingadmissionpolicies,validatingadmissionpolicybindings";
-    let left = cluster.kubectl(&["get", kinds, "--output=name"])?;
-    let left: Vec<_> = left.lines().filter(|name| name.contains("kube-booster")).collect();
+    for name in ["web", "mute"] {
+        let pod = ready(&pods, name, SOON).await?;
+        ensure!(condition(&pod).and_then(|condition| condition.reason.as_deref()) == Some("Released"));
+    }
+    let left = leftovers(&cluster)?;
     ensure!(left.is_empty(), "{left:?}");
     Ok(())
+}
+
+/// Objects of any kind that bear our name or our label. Events are no objects of ours: they go by themselves.
+fn leftovers(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+    let kinds = cluster.kubectl(&["api-resources", "--verbs=list", "--output=name"])?;
+    let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+    ensure!(kinds.len() > 40, "{kinds:?}");
+    let kinds = kinds.join(",");
+    let all = cluster.kubectl(&["get", &kinds, "--all-namespaces", "--output=name"])?;
+    let labelled = "--selector=app.kubernetes.io/part-of=kube-booster";
+    let labelled = cluster.kubectl(&["get", &kinds, "--all-namespaces", "--output=name", labelled])?;
+    let named = all.lines().filter(|name| name.contains("kube-booster"));
+    Ok(named.chain(labelled.lines()).map(str::to_owned).collect())
 }
