@@ -13,7 +13,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::replica::{Ports, is_ready};
+use crate::shipped::{Ports, is_ready};
 
 /// A replica is asked this often whether it is ready: by then a kube-proxy has heard of it, too.
 const INTERVAL: Duration = Duration::from_secs(1);

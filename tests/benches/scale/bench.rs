@@ -14,11 +14,11 @@ use proto::names;
 use serde_json::json;
 use tests::{
     api_server::ApiServer,
-    control_plane::{api_server_with_manifests, call_webhook_at},
+    control_plane::World,
     daemon::Daemon,
     pods::{condition, containers_ready, namespace},
-    replica::Replica,
     reports::published_ca,
+    shipped::ControlPlane,
 };
 use tokio::time::Instant;
 
@@ -28,7 +28,7 @@ use super::{
     kwok,
     sidecar::Contact,
     sizes::Sizes,
-    webhook::Webhook,
+    webhook::{Webhook, call_at},
 };
 
 /// As it ships, but that no gate opens by its deadline while the benchmark runs.
@@ -54,10 +54,10 @@ pub(crate) struct Bench {
     pub(crate) contact: Contact,
     pub(crate) pods: Vec<WaitingPod>,
     // Dropped in this order: the API server last.
-    pub(crate) control_plane: Replica,
+    pub(crate) control_plane: ControlPlane,
     kwok: Option<PathBuf>,
     kubelets: Option<Daemon>,
-    pub(crate) api: ApiServer,
+    pub(crate) api: Arc<ApiServer>,
     start: Instant,
 }
 
@@ -65,10 +65,10 @@ impl Bench {
     /// Starts everything; without `kwok` the benchmark plays the kubelets itself.
     pub(crate) async fn start(sizes: Sizes, kwok: Option<PathBuf>) -> anyhow::Result<Self> {
         let start = Instant::now();
-        let api = api_server_with_manifests().await?;
+        let api = World::without_control_plane(&[]).await?.api;
         let client = api.client().await?;
-        let mut control_plane = Replica::new(&api, "control-plane", &ARGUMENTS).await?;
-        call_webhook_at(&client, control_plane.ports().webhook).await?;
+        let mut control_plane = ControlPlane::new(&api, "control-plane", &ARGUMENTS).await?;
+        call_at(&client, control_plane.ports().webhook).await?;
         control_plane.start().await?;
         for name in [WAITING, OTHERS] {
             namespace(&client, name, json!({})).await?;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use tests::{control_plane::call_webhook_at, forwarder::Forwarder, replica::Replica};
+use tests::{forwarder::Forwarder, shipped::ControlPlane};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     bench::Bench,
     creation::{Created, Creator, Kind, OTHERS},
     latencies::Latencies,
+    webhook::call_at,
 };
 
 /// Pods that are created side by side.
@@ -23,12 +24,12 @@ pub(crate) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     bench.say("two control planes are restarted while pods are created");
     bench.control_plane.kill();
     let mut replicas = [
-        Replica::new(&bench.api, "replica-1", &[]).await?,
-        Replica::new(&bench.api, "replica-2", &[]).await?,
+        ControlPlane::new(&bench.api, "replica-1", &[]).await?,
+        ControlPlane::new(&bench.api, "replica-2", &[]).await?,
     ];
-    let ports: Vec<_> = replicas.iter().map(Replica::ports).collect();
+    let ports: Vec<_> = replicas.iter().map(ControlPlane::ports).collect();
     let service = Forwarder::to_webhooks(&ports).await?;
-    call_webhook_at(&bench.client, service.port()).await?;
+    call_at(&bench.client, service.port()).await?;
     for replica in &mut replicas {
         replica.start().await?;
     }
@@ -50,7 +51,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn restart(replicas: &mut [Replica]) -> anyhow::Result<()> {
+async fn restart(replicas: &mut [ControlPlane]) -> anyhow::Result<()> {
     for replica in replicas {
         replica.terminate().await?;
         replica.start().await?;

@@ -6,8 +6,9 @@ use anyhow::Context;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::{
     Api, Client,
-    api::{DeleteParams, ObjectMeta, PostParams},
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
+use serde_json::json;
 use tests::patience::{SOON, eventually};
 
 use super::creation::{Creator, Kind};
@@ -52,4 +53,14 @@ impl Webhook {
         tokio::time::sleep(SETTLED).await;
         Ok(())
     }
+}
+
+/// Has the API server call the webhook at this port of 127.0.0.1; whoever serves there writes its CA into it.
+pub(crate) async fn call_at(client: &Client, port: u16) -> anyhow::Result<()> {
+    let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let called = json!({"url": format!("https://127.0.0.1:{port}/mutate-v1-pod")});
+    let patch = json!([{"op": "replace", "path": "/webhooks/0/clientConfig", "value": called}]);
+    let patch = Patch::Json::<()>(serde_json::from_value(patch)?);
+    configurations.patch(NAME, &PatchParams::default(), &patch).await?;
+    Ok(())
 }

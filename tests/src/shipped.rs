@@ -1,25 +1,19 @@
-//! One control plane as it ships, with the rights that the manifests give it.
+//! A control plane as it ships: what a test adds for its own sake would be measured, too.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitStatus},
-    time::Duration,
 };
 
 use anyhow::Context;
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use kube::{Api, Client, api::PostParams};
-use serde_json::json;
 
 use crate::{
     api_server::{ApiServer, free_port},
+    control_plane::{NAMESPACE, http_get, service_account_token},
     daemon::Daemon,
     patience::{SOON, eventually},
     programs,
 };
-
-/// Our own namespace.
-pub const NAMESPACE: &str = "kube-booster-system";
 
 /// Where a control plane listens, on 127.0.0.1.
 #[derive(Debug, Clone, Copy)]
@@ -34,9 +28,9 @@ pub struct Ports {
     pub health: u16,
 }
 
-/// A control plane; it is killed when this is dropped.
+/// A control plane, which keeps its ports over restarts; it is killed when this is dropped.
 #[derive(Debug)]
-pub struct Replica {
+pub struct ControlPlane {
     ports: Ports,
     kubeconfig: PathBuf,
     arguments: Vec<String>,
@@ -61,7 +55,7 @@ impl Ports {
     }
 }
 
-impl Replica {
+impl ControlPlane {
     /// A control plane for `api` that is not started yet; `name` is its log's.
     pub async fn new(api: &ApiServer, name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
         Ok(Self {
@@ -106,21 +100,9 @@ impl Replica {
         Ok(self.daemon.as_ref().context("the control plane runs")?.pid())
     }
 
-    /// What it logged so far.
-    #[must_use]
-    pub fn log(&self) -> String {
-        self.daemon.as_ref().map(Daemon::output).unwrap_or_default()
-    }
-
     /// Its metrics.
     pub async fn metrics(&self) -> anyhow::Result<String> {
         http_get(self.ports.metrics, "/metrics").await
-    }
-
-    /// The kubeconfig with its rights.
-    #[must_use]
-    pub fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
     }
 }
 
@@ -134,34 +116,4 @@ async fn kubeconfig(api: &ApiServer) -> anyhow::Result<PathBuf> {
     let path = api.folder().join("control-plane.kubeconfig");
     std::fs::write(&path, api.kubeconfig_for(&token)?)?;
     Ok(path)
-}
-
-/// A token of ServiceAccount `name`, for `audience` or else the API server.
-pub async fn service_account_token(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    audience: Option<&str>,
-) -> anyhow::Result<String> {
-    let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
-        Api::namespaced(client.clone(), namespace);
-    let audiences = audience.map(|audience| vec![audience]).unwrap_or_default();
-    let request: TokenRequest = serde_json::from_value(json!({
-        "metadata": {}, "spec": {"audiences": audiences, "expirationSeconds": 3600},
-    }))?;
-    let made = accounts.create_token_request(name, &PostParams::default(), &request).await?;
-    Ok(made.status.context("a token has a status")?.token)
-}
-
-/// The answer to `GET path` on 127.0.0.1, headers included.
-pub async fn http_get(port: u16, path: &str) -> anyhow::Result<String> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let exchange = async {
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await?;
-        anyhow::Ok(text)
-    };
-    tokio::time::timeout(Duration::from_secs(5), exchange).await?
 }
