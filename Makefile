@@ -12,6 +12,9 @@ DEMO_APP_IMG ?= $(REGISTRY)/demo-app:$(TAG)
 OVERLAY ?=
 # A folder of manifests/samples, or what suits the cluster.
 SAMPLE ?=
+# A benchmark, and how many waiting pods it goes up to.
+BENCH ?=
+PODS ?= 10000
 
 export REGISTRY TAG IMG SIDECAR_IMG DEMO_APP_IMG
 
@@ -33,6 +36,9 @@ fmt: ## Format the code
 
 images: ## Build the images as archives in target/images (REGISTRY, TAG)
 	@hack/images.sh --registry $(REGISTRY) --tag $(TAG)
+
+bench: ## Measure (BENCH=scale, PODS)
+	@hack/bench.sh "$(BENCH)" $(PODS)
 
 ##@ A cluster on this machine
 
@@ -75,7 +81,7 @@ help: ## This list
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: build test lint fmt images cluster-up cluster-down cluster-load deploy undeploy deploy-sample undeploy-sample \
-  generate-certs demo demo-down help
+.PHONY: build test lint fmt images bench cluster-up cluster-down cluster-load deploy undeploy deploy-sample \
+  undeploy-sample generate-certs demo demo-down help
 # They work on one cluster and one target folder.
 .NOTPARALLEL:

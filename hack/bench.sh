@@ -17,9 +17,9 @@ cluster_sources=$hack/bench
 
 usage() {
   cat <<END
-usage: $0 BENCHMARK
+usage: $0 BENCHMARK [PODS]
 
-  scale [PODS]   the control plane with simulated nodes and PODS waiting pods (10000)
+  scale   the control plane with simulated nodes and PODS waiting pods (10000)
 
 Results are printed and kept in target/bench.
 END
@@ -29,8 +29,8 @@ main() {
   case ${1:-} in
     scale) scale "${2:-10000}" ;;
     -h | --help | help) usage ;;
-    '') usage >&2 && die "name a benchmark: make bench BENCH=scale" ;;
-    *) usage >&2 && die "there is no benchmark '$1'" ;;
+    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods" ;;
+    *) die "no benchmark is named '$1': there is scale" ;;
   esac
 }
 
