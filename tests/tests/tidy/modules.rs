@@ -72,7 +72,9 @@ fn roots(folder: &Path) -> Vec<PathBuf> {
     for name in ["src/lib.rs", "src/main.rs"] {
         roots.push(folder.join(name));
     }
-    for entry in ["tests", "benches"].iter().flat_map(|name| fs::read_dir(folder.join(name))).flatten().flatten() {
+    for entry in
+        ["tests", "benches"].iter().flat_map(|name| fs::read_dir(folder.join(name))).flatten().flatten()
+    {
         let path = entry.path();
         roots.push(if path.is_dir() { path.join("main.rs") } else { path });
     }
