@@ -14,6 +14,9 @@ OVERLAY ?=
 SAMPLE ?=
 # For each fuzz target.
 FUZZ_SECONDS ?= 30
+# A benchmark, and how many waiting pods it goes up to.
+BENCH ?=
+PODS ?= 10000
 
 # What Docker builds for, such as linux/amd64,linux/arm64.
 PLATFORMS ?=
@@ -47,6 +50,9 @@ docker-build: ## Build the images by Docker instead (IMG, SIDECAR_IMG, PLATFORMS
 
 docker-push: ## Build them and push them to a registry (IMG, SIDECAR_IMG, PLATFORMS)
 	@hack/docker.sh push $(IMG) $(SIDECAR_IMG)
+
+bench: ## Measure (BENCH=scale, PODS)
+	@hack/bench.sh "$(BENCH)" $(PODS)
 
 ##@ A cluster on this machine
 
@@ -89,7 +95,7 @@ help: ## This list
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: build test lint fmt fuzz images docker-build docker-push cluster-up cluster-down cluster-load deploy undeploy \
+.PHONY: build test lint fmt fuzz images docker-build docker-push bench cluster-up cluster-down cluster-load deploy undeploy \
   deploy-sample undeploy-sample generate-certs demo demo-down help
 # They work on one cluster and one target folder.
 .NOTPARALLEL:

@@ -1,21 +1,21 @@
 //! The watch of all pods that bear our label, trimmed before anything is kept.
 
+mod live;
+
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
-    api::ApiResource,
-    core::Object,
     runtime::{WatchStreamExt, watcher},
 };
 use proto::names;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::ground::observed::{LiveSpec, LiveStatus, Observed, PodRef};
+use self::live::LivePod;
+use crate::ground::observed::{Observed, PodRef};
 
-/// Pods of one page of the list; bounds what is in memory at once.
-const PAGE: u32 = 500;
+/// Pods of one page of the list. A page is in memory whole, and takes some 80 kB for each pod while it is read.
+const PAGE: u32 = 50;
 
 /// News of the labelled pods.
 #[derive(Debug)]
@@ -31,8 +31,6 @@ pub enum News {
     /// All closed gates that are on pods without our label, as the leader's scan found them.
     Strays(Vec<Observed>),
 }
-
-type LivePod = Object<LiveSpec, LiveStatus>;
 
 /// Sends news until the receiver is dropped; the watch is taken up again by itself, with backoff.
 pub async fn watch(client: Client, news: mpsc::Sender<News>) {
@@ -61,8 +59,7 @@ pub async fn watch(client: Client, news: mpsc::Sender<News>) {
 }
 
 fn events(client: Client) -> impl Stream<Item = watcher::Result<watcher::Event<LivePod>>> {
-    let resource = ApiResource::erase::<Pod>(&());
-    let pods: Api<LivePod> = Api::all_with(client, &resource);
+    let pods: Api<LivePod> = Api::all(client);
     let config =
         watcher::Config::default().labels(&format!("{}=true", names::INJECTED_LABEL)).page_size(PAGE);
     watcher(pods, config).default_backoff()

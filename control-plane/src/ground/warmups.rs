@@ -6,7 +6,7 @@
 mod strays;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -34,7 +34,7 @@ pub struct Warmups {
     grace: Duration,
     /// No gate opens by its deadline before this: sidecars that could not report while nobody was there come first.
     fail_open_from: Timestamp,
-    entries: HashMap<Box<str>, Entry>,
+    entries: BTreeMap<Box<str>, Entry>,
     /// When entries want attention; each at most once.
     due: BTreeSet<(Timestamp, Box<str>)>,
     generation: u64,
@@ -136,7 +136,7 @@ impl Warmups {
     /// An empty index; without a report a gate opens `grace` after the plan's time, and not before `fail_open_from`.
     #[must_use]
     pub fn new(grace: Duration, fail_open_from: Timestamp) -> Self {
-        Self { grace, fail_open_from, entries: HashMap::new(), due: BTreeSet::new(), generation: 0 }
+        Self { grace, fail_open_from, entries: BTreeMap::new(), due: BTreeSet::new(), generation: 0 }
     }
 
     /// Takes news of a pod. Returns the active warm-up that this ended.

@@ -66,13 +66,15 @@ fn rust_files(folder: &Path, found: &mut BTreeSet<PathBuf>) {
     }
 }
 
-/// Root files below `folder` of a crate: lib.rs and main.rs, or each test with its own folder.
+/// Root files below `folder` of a crate: lib.rs and main.rs, or each test and benchmark with its own folder.
 fn roots(folder: &Path) -> Vec<PathBuf> {
     let mut roots = Vec::new();
     for name in ["src/lib.rs", "src/main.rs"] {
         roots.push(folder.join(name));
     }
-    for entry in fs::read_dir(folder.join("tests")).into_iter().flatten().flatten() {
+    for entry in
+        ["tests", "benches"].iter().flat_map(|name| fs::read_dir(folder.join(name))).flatten().flatten()
+    {
         let path = entry.path();
         roots.push(if path.is_dir() { path.join("main.rs") } else { path });
     }
@@ -87,6 +89,7 @@ fn every_rust_file_belongs_to_a_module() {
         let mut files = BTreeSet::new();
         rust_files(&folder.join("src"), &mut files);
         rust_files(&folder.join("tests"), &mut files);
+        rust_files(&folder.join("benches"), &mut files);
         for root in roots(&folder) {
             for module in of_crate(&root) {
                 files.remove(&module.file);
