@@ -4,6 +4,7 @@ pub mod admin;
 pub mod certificates;
 pub mod conditions;
 pub mod events;
+pub mod exchanges;
 pub mod logs;
 pub mod metrics;
 pub mod pods;

@@ -2,9 +2,11 @@
 
 pub mod annotations;
 pub mod condition;
+pub mod fallbacks;
 pub mod identity;
 pub mod injection;
 pub mod observed;
+pub mod pauses;
 pub mod plan;
 pub mod pod;
 pub mod readiness;

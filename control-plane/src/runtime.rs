@@ -2,6 +2,7 @@
 
 mod gatekeeper;
 mod identity;
+mod rescue;
 mod start;
 mod tasks;
 
@@ -35,6 +36,8 @@ pub struct Options {
     certificates: CertificateArgs,
     #[command(flatten)]
     gatekeeper: gatekeeper::GatekeeperArgs,
+    #[command(flatten)]
+    fallback: rescue::FallbackArgs,
     /// The flags of the log
     #[command(flatten)]
     pub logs: LogArgs,

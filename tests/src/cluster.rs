@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -48,6 +48,13 @@ impl Cluster {
             make.env_remove(name);
         }
         run(make)
+    }
+
+    /// Brings an image archive to the node.
+    pub fn load(&self, archive: &Path) -> anyhow::Result<()> {
+        let mut load = script("load");
+        load.arg(archive);
+        run(load)
     }
 
     /// A client with all rights.

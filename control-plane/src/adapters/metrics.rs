@@ -14,7 +14,11 @@ use prometheus_client::{
 };
 use proto::report::{Quantiles, Reason, Report};
 
-use crate::ground::injection::{Decision, Skip};
+use crate::ground::{
+    injection::{Decision, Skip},
+    observed::Cause,
+    pauses::Barriers,
+};
 
 /// All families, as handles that the other modules move.
 #[derive(Debug, Clone)]
@@ -27,6 +31,9 @@ pub struct Metrics {
     warmup_active: Family<ActiveLabels, Gauge>,
     gates_opened: Family<ReasonLabels, Counter>,
     injections: Family<InjectionLabels, Counter>,
+    sidecar_exchanges: Family<ExchangeLabels, Counter>,
+    paused_namespaces: Gauge,
+    paused_everywhere: Gauge,
     webhook_duration: Histogram,
     webhook_in_flight: Gauge,
     certificate_expiry: Gauge,
@@ -66,6 +73,12 @@ struct InjectionLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExchangeLabels {
+    cause: &'static str,
+    result: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         // 100 µs to 3.3 s, and 0.25 s to 8.5 min.
@@ -80,6 +93,9 @@ impl Default for Metrics {
             warmup_active: Family::default(),
             gates_opened: Family::default(),
             injections: Family::default(),
+            sidecar_exchanges: Family::default(),
+            paused_namespaces: Gauge::default(),
+            paused_everywhere: Gauge::default(),
             webhook_duration: latency(),
             webhook_in_flight: Gauge::default(),
             certificate_expiry: Gauge::default(),
@@ -129,7 +145,26 @@ impl Metrics {
             "When the serving certificate expires",
             self.certificate_expiry.clone(),
         );
+        self.register_fallbacks(&mut all);
         all
+    }
+
+    fn register_fallbacks(&self, all: &mut Registry) {
+        all.register(
+            "sidecar_exchanges",
+            "Sidecars that did not run, by what kept them from it and what became of the exchange of their image",
+            self.sidecar_exchanges.clone(),
+        );
+        all.register(
+            "injection_paused_namespaces",
+            "Namespaces in which injection is paused, because sidecars did not run there",
+            self.paused_namespaces.clone(),
+        );
+        all.register(
+            "injection_paused_everywhere",
+            "Whether injection is paused in all namespaces, because the sidecar's image cannot be pulled",
+            self.paused_everywhere.clone(),
+        );
     }
 
     /// The text form of all families (`OpenMetrics` 1.0).
@@ -155,6 +190,18 @@ impl Metrics {
     /// Counts a review that could not be decided.
     pub fn count_failed_decision(&self) {
         self.injections.get_or_create(&InjectionLabels { result: "error", reason: "internal" }).inc();
+    }
+
+    /// Counts a sidecar that did not run: `result` is `exchanged`, `refused`, `failed`, or `no_image` where there is no
+    /// fallback image.
+    pub fn count_exchange(&self, cause: Cause, result: &'static str) {
+        self.sidecar_exchanges.get_or_create(&ExchangeLabels { cause: cause.label(), result }).inc();
+    }
+
+    /// Notes where injection is paused.
+    pub fn injection_paused(&self, barriers: &Barriers) {
+        self.paused_namespaces.set(i64::try_from(barriers.paused_namespaces()).unwrap_or(i64::MAX));
+        self.paused_everywhere.set(barriers.is_everywhere().into());
     }
 
     /// Notes that a review came in; the guard notes that it is answered.
@@ -246,6 +293,7 @@ mod tests {
         metrics.gate_opened("shop", Reason::WarmupSucceeded, &report);
         metrics.warmup_began("shop", Some("n1"));
         metrics.count_decision(&Decision::Skipped { reason: Skip::Job, warnings: Vec::new() });
+        metrics.count_exchange(Cause::Pull, "exchanged");
         drop(metrics.review());
         let text = metrics.encode();
         for line in [
@@ -256,6 +304,9 @@ mod tests {
             r#"kube_booster_warmup_active_pods{namespace="shop",node="n1"} 1"#,
             r#"kube_booster_gate_opened_total{reason="WarmupSucceeded"} 1"#,
             r#"kube_booster_injections_total{result="skipped",reason="job"} 1"#,
+            r#"kube_booster_sidecar_exchanges_total{cause="pull",result="exchanged"} 1"#,
+            "kube_booster_injection_paused_namespaces 0",
+            "kube_booster_injection_paused_everywhere 0",
             "kube_booster_webhook_request_duration_seconds_count 1",
             "kube_booster_webhook_in_flight 0",
             "kube_booster_certificate_expiry_timestamp_seconds 0",

@@ -20,6 +20,7 @@ use self::admission::Request;
 use super::metrics::Metrics;
 use crate::ground::{
     injection::{self, Decision, SidecarTemplate},
+    pauses::Barriers,
     pod::Pod,
 };
 
@@ -44,6 +45,8 @@ pub struct WebhookArgs {
 pub struct Webhook {
     /// What every sidecar is given, as it is now.
     pub template: watch::Receiver<Arc<SidecarTemplate>>,
+    /// Where injection is paused, as it is now.
+    pub barriers: watch::Receiver<Arc<Barriers>>,
     /// Where decisions are counted.
     pub metrics: Metrics,
 }
@@ -70,9 +73,11 @@ impl Webhook {
     /// Never `allowed: false`, whatever happens: that would reject the pod in spite of `failurePolicy: Ignore`.
     fn answer(&self, request: &Request<'_>) -> String {
         let template = Arc::clone(&self.template.borrow());
+        let barriers = Arc::clone(&self.barriers.borrow());
         let decide = || {
             let pod: Pod<'_> = serde_json::from_str(request.object.map_or("null", |object| object.get()))?;
-            let decision = injection::decide(&pod, &request.uid, &template);
+            let is_let_in = || barriers.admit(&request.namespace, request.is_dry_run);
+            let decision = injection::decide(&pod, &request.uid, &template).unless_paused(is_let_in);
             Ok::<_, serde_json::Error>((decision, pod.display_name().to_owned()))
         };
         match panic::catch_unwind(panic::AssertUnwindSafe(decide)) {
@@ -111,6 +116,11 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::ground::{
+        fallbacks::Failure,
+        observed::{PodRef, Trouble},
+        pauses::Pauses,
+    };
 
     fn webhook() -> Webhook {
         let template = SidecarTemplate {
@@ -119,7 +129,11 @@ mod tests {
             report_server_name: "reports".to_owned(),
             report_ca: "CA".to_owned(),
         };
-        Webhook { template: watch::channel(Arc::new(template)).1, metrics: Metrics::default() }
+        Webhook {
+            template: watch::channel(Arc::new(template)).1,
+            barriers: watch::channel(Arc::default()).1,
+            metrics: Metrics::default(),
+        }
     }
 
     async fn post(webhook: &Webhook, body: impl Into<Body>) -> (StatusCode, Vec<u8>) {
@@ -188,6 +202,30 @@ mod tests {
             let counted = webhook.metrics.encode().matches(r#"injections_total{result="injected""#).count();
             assert_eq!(counted, count);
         }
+    }
+
+    #[tokio::test]
+    async fn while_injection_is_paused_in_a_namespace_its_pods_are_allowed_untouched() {
+        let failure = Failure {
+            pod: PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "u1".into() },
+            node: None,
+            image: "kube-booster/sidecar:1".into(),
+            trouble: Trouble::SILENCE,
+            is_open: false,
+        };
+        let mut pauses = Pauses::new("kube-booster/sidecar:1");
+        pauses.fail(&failure, "2026-01-01T00:00:00Z".parse().unwrap());
+        let barriers = watch::channel(Arc::new(pauses.barriers())).1;
+        let webhook = Webhook { barriers, ..webhook() };
+        for (namespace, is_injected) in [("shop", false), ("bank", true)] {
+            let body = json!({"request": {"uid": "u1", "namespace": namespace, "object": app()}}).to_string();
+            let answer: Value = serde_json::from_slice(&post(&webhook, body).await.1).unwrap();
+            assert_eq!(answer["response"]["allowed"], true);
+            assert_eq!(answer["response"].get("patch").is_some(), is_injected, "{namespace}");
+            assert_eq!(answer["response"].get("warnings").is_some(), !is_injected);
+        }
+        let counted = webhook.metrics.encode();
+        assert!(counted.contains(r#"injections_total{result="skipped",reason="paused"} 1"#), "{counted}");
     }
 
     #[tokio::test]

@@ -17,6 +17,8 @@ use super::{
 /// A container whose environment has a string above 128 KiB cannot be started by Linux.
 const MAX_PLAN: usize = 64 << 10;
 
+const PAUSED: &str = "injection is paused, because the sidecars of other pods did not run; see their Events";
+
 /// What every injected container is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SidecarTemplate {
@@ -51,6 +53,19 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    /// The decision, unless it injects a pod that is not to be let in: `is_let_in` is asked for no other.
+    #[must_use]
+    pub fn unless_paused(self, is_let_in: impl FnOnce() -> bool) -> Self {
+        match self {
+            Self::Injected { operations, .. } if !operations.is_empty() && !is_let_in() => {
+                skipped(Skip::Paused, vec![PAUSED.to_owned()])
+            }
+            other => other,
+        }
+    }
+}
+
 /// Why a pod that asks for a warm-up is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Skip {
@@ -72,6 +87,8 @@ pub enum Skip {
     NameTaken,
     /// More paths or probe headers than an environment variable holds.
     PlanTooLong,
+    /// Sidecars that were injected before did not run.
+    Paused,
 }
 
 impl Skip {
@@ -88,6 +105,7 @@ impl Skip {
             Self::HostNetwork => "host_network",
             Self::NameTaken => "name_taken",
             Self::PlanTooLong => "plan_too_long",
+            Self::Paused => "paused",
         }
     }
 }

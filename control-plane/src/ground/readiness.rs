@@ -44,6 +44,7 @@ mod tests {
                 .map(|seconds| Planned { requests: 3, duration: Duration::from_secs(seconds) }),
             containers_ready: at(containers_ready),
             app_started: at(app_started),
+            sidecar: None,
         };
         deadline(&observed, Duration::from_secs(30)).map(Timestamp::as_second)
     }

@@ -13,7 +13,7 @@ use proto::report::Report;
 
 use super::{
     condition::Opening,
-    observed::{Gate, Observed, Planned, PodRef},
+    observed::{Gate, Observed, Planned, PodRef, Trouble},
     readiness,
 };
 
@@ -43,6 +43,8 @@ struct Entry {
     stage: Stage,
     due: Option<Timestamp>,
     active: Option<Active>,
+    /// Set once there will be no report, because our container cannot run.
+    given_up: Option<Trouble>,
     generation: u64,
 }
 
@@ -220,6 +222,18 @@ impl Warmups {
         }
     }
 
+    /// Takes that there will be no report, because our container cannot run: the gate opens without one.
+    pub fn give_up(&mut self, uid: &str, trouble: Trouble, now: Timestamp) {
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        // What is known first is what was wrong with our own image.
+        if entry.given_up.is_none_or(|known| known == Trouble::UNKNOWN) {
+            entry.given_up = Some(trouble);
+        }
+        if matches!(entry.stage, Stage::Waiting) {
+            self.await_attention(uid, now);
+        }
+    }
+
     /// The next opening that is to be applied at `now`; the caller says later how it ended.
     pub fn next(&mut self, now: Timestamp) -> Option<Opening> {
         loop {
@@ -310,7 +324,7 @@ impl Warmups {
 
 impl Entry {
     fn new(observed: Observed) -> Self {
-        Self { observed, stage: Stage::Waiting, due: None, active: None, generation: 0 }
+        Self { observed, stage: Stage::Waiting, due: None, active: None, given_up: None, generation: 0 }
     }
 
     /// Whether `news` is older than the opening that we made ourselves.
@@ -329,6 +343,7 @@ impl Entry {
     ) -> Option<Timestamp> {
         match (&self.stage, &self.observed.gate) {
             (Stage::Waiting, Gate::Closed(Some(_))) => Some(now),
+            (Stage::Waiting, Gate::Closed(None)) if self.given_up.is_some() => Some(now),
             (Stage::Waiting, Gate::Closed(None)) => {
                 readiness::deadline(&self.observed, grace).map(|deadline| deadline.max(fail_open_from))
             }
@@ -349,9 +364,10 @@ impl Entry {
     fn opening_by_itself(&self, grace: Duration, now: Timestamp) -> Option<Opening> {
         match &self.observed.gate {
             Gate::Closed(Some(record)) => Some(Opening::again(&self.observed, (**record).clone(), now)),
-            Gate::Closed(None) => {
-                Some(Opening::by_deadline(&self.observed, readiness::deadline(&self.observed, grace)?))
-            }
+            Gate::Closed(None) => Some(match self.given_up {
+                Some(trouble) => Opening::without_sidecar(&self.observed, trouble, now),
+                None => Opening::by_deadline(&self.observed, readiness::deadline(&self.observed, grace)?),
+            }),
             Gate::Open | Gate::Absent => None,
         }
     }

@@ -13,12 +13,18 @@ use kube::{Api, Client};
 use tokio::{
     net::{TcpListener, ToSocketAddrs},
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 use tracing::{info, warn};
 
-use super::{Options, gatekeeper::Gatekeeper, identity::Identity, tasks::Tasks};
+use super::{
+    Options,
+    gatekeeper::Gatekeeper,
+    identity::Identity,
+    rescue::{Audience, Rescue},
+    tasks::Tasks,
+};
 use crate::{
     adapters::{
         admin::{self, Pending, Readiness},
@@ -27,7 +33,7 @@ use crate::{
         pods, reports, server,
         webhook::{self, Webhook},
     },
-    ground::injection::SidecarTemplate,
+    ground::{injection::SidecarTemplate, pauses::Barriers},
 };
 
 /// Calls and news that wait for the gatekeeper; a full queue of calls answers UNAVAILABLE.
@@ -75,9 +81,10 @@ async fn start(
 ) -> anyhow::Result<()> {
     let client = connect().await?;
     let identity = establish(options, &client, metrics).await?;
-    serve_webhook(options, tasks, &identity, metrics).await?;
+    let (barriers, shown) = watch::channel(Arc::default());
+    serve_webhook(options, tasks, &identity, (metrics, shown)).await?;
     let calls = serve_reports(options, tasks, &identity, &client).await?;
-    start_gatekeeper(options, tasks, (client, metrics.clone(), pods), calls);
+    start_gatekeeper(options, tasks, (client, metrics.clone(), pods), calls, barriers);
     patiently(|| identity.register()).await;
     tasks.spawn("certificates", identity.keep(tasks.stop()));
     drop(certificate);
@@ -201,11 +208,12 @@ async fn serve_webhook(
     options: &Options,
     tasks: &mut Tasks,
     identity: &Identity,
-    metrics: &Metrics,
+    (metrics, barriers): (&Metrics, watch::Receiver<Arc<Barriers>>),
 ) -> anyhow::Result<()> {
     let listener = bind_all(options.webhook.webhook_port).await?;
     let tls = server::tls(Arc::new(identity.served()), &[b"h2", b"http/1.1"]);
-    let router = webhook::router(Webhook { template: identity.template(), metrics: metrics.clone() });
+    let template = identity.template();
+    let router = webhook::router(Webhook { template, barriers, metrics: metrics.clone() });
     tasks.spawn("webhook server", server::serve(listener, tls, router, tasks.stop()));
     Ok(())
 }
@@ -229,10 +237,15 @@ fn start_gatekeeper(
     tasks: &mut Tasks,
     (client, metrics, synced): (Client, Metrics, Pending),
     calls: mpsc::Receiver<reports::Call>,
+    barriers: watch::Sender<Arc<Barriers>>,
 ) {
     let (notes, recorder) = events::recorder(client.clone());
     let (news, heard) = mpsc::channel(QUEUE);
-    let gatekeeper = Gatekeeper::new(&options.gatekeeper, client.clone(), metrics, notes, synced);
+    let audience =
+        Audience { metrics: metrics.clone(), notes: notes.clone(), namespace: options.namespace.clone() };
+    let image = &options.webhook.sidecar_image;
+    let rescue = Rescue::new(&options.fallback, image, client.clone(), barriers, audience);
+    let gatekeeper = Gatekeeper::new(&options.gatekeeper, rescue, client.clone(), (metrics, notes), synced);
     tasks.spawn_until_stop("watch of pods", pods::watch(client, news));
     // Ends with the last note, after the gatekeeper.
     tasks.spawn("recorder of Events", recorder);

@@ -4,10 +4,12 @@
 //! the control plane have a pair of their own.
 
 mod admission;
+mod fallback;
 mod fence;
 mod flags;
 mod gates;
 mod people;
+mod pod_fence;
 mod recovery;
 mod sidecars;
 
@@ -23,7 +25,7 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(libtest_mimic::run(&arguments, trials(None)).exit_code());
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let world = Arc::new(runtime.block_on(World::start(&[]))?);
+    let world = Arc::new(runtime.block_on(World::start(&[fallback::FALLBACK_FLAG]))?);
     let conclusion = libtest_mimic::run(&arguments, trials(Some(&world)));
     if conclusion.has_failed() {
         eprintln!("the control plane's log:\n{}", world.log());
@@ -36,11 +38,13 @@ fn main() -> anyhow::Result<ExitCode> {
 fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
     let shared = [
         admission::trials(world),
+        fallback::trials(world),
         fence::trials(world),
         gates::trials(world),
         people::trials(world),
+        pod_fence::trials(world),
         sidecars::trials(world),
     ];
-    let alone = [flags::trials(), recovery::trials()];
+    let alone = [fallback::trials_alone(), flags::trials(), recovery::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }

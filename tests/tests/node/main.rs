@@ -3,6 +3,7 @@
 //! Where the machine permits no node, every test here is counted as ignored, and the reason is said; with
 //! `KUBE_BOOSTER_REQUIRE_NODE=1` that is a failure. The tests share one cluster and run one after the other.
 
+mod fallback;
 mod faults;
 mod story;
 mod uninstall;
@@ -41,6 +42,11 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// All tests; ignored without a cluster. The last one takes the product away.
 fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
-    let groups = [story::trials(cluster), faults::trials(cluster), uninstall::trials(cluster)];
+    let groups = [
+        story::trials(cluster),
+        faults::trials(cluster),
+        fallback::trials(cluster),
+        uninstall::trials(cluster),
+    ];
     groups.into_iter().flatten().collect()
 }
