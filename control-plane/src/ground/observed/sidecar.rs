@@ -171,7 +171,7 @@ impl Sidecar {
             image: containers[index].image.clone().unwrap_or_default(),
             state: own.map_or(State::Absent, LiveInitStatus::state),
             restarts: own.map_or(0, |own| own.restart_count),
-            awaited: awaited(&containers[..index], own, status),
+            awaited: own.and_then(|own| awaited(&containers[..index], own, status)),
         })
     }
 }
@@ -181,13 +181,13 @@ fn find<'s>(status: &'s LiveStatus, container: &LiveContainer) -> Option<&'s Liv
 }
 
 /// All of it is in the pod, so that a control plane that has just started comes to the same instant.
-fn awaited(before: &[LiveContainer], own: Option<&LiveInitStatus>, status: &LiveStatus) -> Option<Timestamp> {
+fn awaited(before: &[LiveContainer], own: &LiveInitStatus, status: &LiveStatus) -> Option<Timestamp> {
     let mut since = status.is_true("PodReadyToStartContainers")?.last_transition_time?;
     for container in before {
         let is_sidecar = container.restart_policy.as_deref() == Some("Always");
         since = since.max(find(status, container)?.passed(is_sidecar)?);
     }
-    Some(own.and_then(LiveInitStatus::ended).map_or(since, |ended| ended.max(since)))
+    Some(own.ended().map_or(since, |ended| ended.max(since)))
 }
 
 #[cfg(test)]
@@ -267,9 +267,15 @@ mod tests {
     fn a_pod_without_our_container_or_without_a_sandbox_is_not_waited_for() {
         let ours = json!({"initContainers": [{"name": "kube-booster-warmup"}]});
         let status = LiveStatus::default();
+        let sandbox = json!({"conditions": [{"type": "PodReadyToStartContainers", "status": "True",
+            "lastTransitionTime": "2026-01-01T00:00:10Z"}]});
         assert_eq!(Sidecar::trim(&LiveSpec::default(), &status), None);
-        let sidecar = Sidecar::trim(&serde_json::from_value(ours).unwrap(), &status).unwrap();
-        assert_eq!((sidecar.state, sidecar.awaited), (State::Absent, None));
+        let ours = serde_json::from_value(ours).unwrap();
+        // A kubelet of another kind that says nothing of init containers is not taken at its silence.
+        for status in [status, serde_json::from_value(sandbox).unwrap()] {
+            let sidecar = Sidecar::trim(&ours, &status).unwrap();
+            assert_eq!((sidecar.state, sidecar.awaited), (State::Absent, None));
+        }
     }
 
     #[test]
