@@ -8,6 +8,8 @@ TAG ?= $(VERSION)
 IMG ?= $(REGISTRY)/control-plane:$(TAG)
 SIDECAR_IMG ?= $(REGISTRY)/sidecar:$(TAG)
 DEMO_APP_IMG ?= $(REGISTRY)/demo-app:$(TAG)
+# What takes a sidecar's place where that cannot run, or the nodes' pause image.
+FALLBACK_IMG ?=
 # A folder of manifests/overlays, or none.
 OVERLAY ?=
 # A folder of manifests/samples, or what suits the cluster.
@@ -21,7 +23,7 @@ PODS ?= 10000
 # What Docker builds for, such as linux/amd64,linux/arm64.
 PLATFORMS ?=
 
-export REGISTRY TAG IMG SIDECAR_IMG DEMO_APP_IMG PLATFORMS
+export REGISTRY TAG IMG SIDECAR_IMG DEMO_APP_IMG FALLBACK_IMG PLATFORMS
 
 ##@ Code
 
@@ -67,7 +69,7 @@ cluster-load: ## Bring the images to it
 
 ##@ Any cluster: KUBECONFIG, else the one on this machine
 
-deploy: ## Bring kube-booster to the cluster and wait until it serves (IMG, SIDECAR_IMG, OVERLAY)
+deploy: ## Bring kube-booster to the cluster and wait until it serves (IMG, SIDECAR_IMG, FALLBACK_IMG, OVERLAY)
 	@hack/deploy.sh $(IMG) $(SIDECAR_IMG) $(OVERLAY)
 
 undeploy: ## Release every gated pod, then take kube-booster away

@@ -17,6 +17,8 @@ Brings kube-booster to the cluster of KUBECONFIG, else to the one that 'make clu
 usage: $0 CONTROL-PLANE-IMAGE SIDECAR-IMAGE [OVERLAY]
 
   OVERLAY   a folder of manifests/overlays, such as cert-dir (none: manifests/base)
+
+FALLBACK_IMG names the image that takes a sidecar's place where that cannot run; without it, the nodes' pause image.
 END
 }
 
@@ -25,6 +27,8 @@ main() {
   (($# == 2 || $# == 3)) || { usage >&2 && exit 2; }
   client_choose
   client_is_new_enough
+  fallback=${FALLBACK_IMG:-$(pause_image)}
+  [[ -n $fallback ]] || say "the nodes do not name their pause image: set FALLBACK_IMG, or a sidecar that cannot be pulled holds its pod"
   say "deploying to $(kubectl config current-context) of $KUBECONFIG"
   overlay "$@" >"$(overlay_folder)/kustomization.yaml"
   namespace=$(own_namespace)
@@ -65,6 +69,8 @@ patches:
             env:
             - name: SIDECAR_IMAGE
               value: $sidecar
+            - name: FALLBACK_IMAGE
+              value: "$fallback"
 END
 }
 
@@ -73,6 +79,16 @@ own_namespace() {
   local name
   name=$(kubectl kustomize "$(overlay_folder)" | awk '/^kind: / { kind = $2 } kind == "Namespace" && /^  name: / { print $2; exit }')
   printf '%s\n' "${name:?the manifests hold no namespace}"
+}
+
+# Every pod on a node begins with its pause image, so that one that all nodes name needs no registry.
+# Nodes name their largest images only, fifty by default: this one may be missing.
+pause_image() {
+  local nodes
+  nodes=$(kubectl get nodes --output name | wc -l)
+  kubectl get nodes --output go-template='
+{{- range .items}}{{range .status.images}}{{range .names}}{{.}}{{"\n"}}{{end}}{{end}}{{end}}' |
+    awk -v nodes="$nodes" '/(^|[\/-])pause:[^@]+$/ && ++count[$0] == nodes && !found { found = $0 } END { print found }'
 }
 
 # On this machine's cluster images are there, or never will be.

@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod conditions;
 pub mod events;
 pub mod evictions;
+pub mod exchanges;
 pub mod lease;
 pub mod limits;
 pub mod logs;

@@ -2,6 +2,7 @@
 
 pub mod annotations;
 pub mod condition;
+pub mod fallbacks;
 pub mod holding;
 pub mod identity;
 pub mod injection;
@@ -9,6 +10,7 @@ pub mod lease;
 pub mod limits;
 pub mod mesh;
 pub mod observed;
+pub mod pauses;
 pub mod plan;
 pub mod pod;
 pub mod readiness;

@@ -7,6 +7,7 @@ mod gatekeeper;
 mod identity;
 mod launch;
 mod listen;
+mod rescue;
 mod scan;
 mod selfcheck;
 mod start;
@@ -46,6 +47,8 @@ pub struct Options {
     lease: LeaseArgs,
     #[command(flatten)]
     scan: scan::ScanArgs,
+    #[command(flatten)]
+    fallback: rescue::FallbackArgs,
     /// The flags of the log
     #[command(flatten)]
     pub logs: LogArgs,

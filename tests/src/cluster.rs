@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -54,6 +54,13 @@ impl Cluster {
         }
         make.envs(variables.iter().copied());
         run(make)
+    }
+
+    /// Brings an image archive to the node.
+    pub fn load(&self, archive: &Path) -> anyhow::Result<()> {
+        let mut load = script("load");
+        load.arg(archive);
+        run(load)
     }
 
     /// A client with all rights.

@@ -25,6 +25,7 @@ fn webhook() -> &'static Webhook {
         Webhook {
             template: watch::Sender::new(Arc::new(template)).subscribe(),
             limits: watch::Sender::new(Limits::default()).subscribe(),
+            barriers: watch::Sender::new(Arc::default()).subscribe(),
             metrics: Metrics::default(),
         }
     })

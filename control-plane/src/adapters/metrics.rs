@@ -14,7 +14,11 @@ use prometheus_client::{
 };
 use proto::report::{Quantiles, Reason, Report};
 
-use crate::ground::injection::{Decision, Skip};
+use crate::ground::{
+    injection::{Decision, Skip},
+    observed::Cause,
+    pauses::Barriers,
+};
 
 /// All families, as handles that the other modules move.
 #[derive(Debug, Clone)]
@@ -27,6 +31,9 @@ pub struct Metrics {
     warmup_active: Family<ActiveLabels, Gauge>,
     gates_opened: Family<ReasonLabels, Counter>,
     injections: Family<InjectionLabels, Counter>,
+    sidecar_exchanges: Family<ExchangeLabels, Counter>,
+    paused_namespaces: Gauge,
+    paused_everywhere: Gauge,
     webhook_duration: Histogram,
     webhook_in_flight: Gauge,
     webhook_queue_length: Gauge,
@@ -102,6 +109,12 @@ struct FailureLabels {
     what: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExchangeLabels {
+    cause: &'static str,
+    result: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         // 100 µs to 3.3 s, and 0.25 s to 8.5 min.
@@ -116,6 +129,9 @@ impl Default for Metrics {
             warmup_active: Family::default(),
             gates_opened: Family::default(),
             injections: Family::default(),
+            sidecar_exchanges: Family::default(),
+            paused_namespaces: Gauge::default(),
+            paused_everywhere: Gauge::default(),
             webhook_duration: latency(),
             webhook_in_flight: Gauge::default(),
             webhook_queue_length: Gauge::default(),
@@ -177,6 +193,7 @@ impl Metrics {
         );
         self.register_leaders(&mut all);
         self.register_refusals(&mut all);
+        self.register_fallbacks(&mut all);
         all.register(
             "certificate_failures",
             "Looks at certificates that ended in an error, by what was looked at",
@@ -229,6 +246,24 @@ impl Metrics {
         );
     }
 
+    fn register_fallbacks(&self, all: &mut Registry) {
+        all.register(
+            "sidecar_exchanges",
+            "Sidecars that did not run, by what kept them from it and what became of the exchange of their image",
+            self.sidecar_exchanges.clone(),
+        );
+        all.register(
+            "injection_paused_namespaces",
+            "Namespaces in which injection is paused, because sidecars did not run there",
+            self.paused_namespaces.clone(),
+        );
+        all.register(
+            "injection_paused_everywhere",
+            "Whether injection is paused in all namespaces, because the sidecar's image cannot be pulled",
+            self.paused_everywhere.clone(),
+        );
+    }
+
     /// The text form of all families (`OpenMetrics` 1.0).
     #[must_use]
     pub fn encode(&self) -> String {
@@ -252,6 +287,18 @@ impl Metrics {
     /// Counts a review that could not be decided.
     pub fn count_failed_decision(&self) {
         self.injections.get_or_create(&InjectionLabels { result: "error", reason: "internal" }).inc();
+    }
+
+    /// Counts a sidecar that did not run: `result` is `exchanged`, `refused`, `failed`, or `no_image` where there is no
+    /// fallback image.
+    pub fn count_exchange(&self, cause: Cause, result: &'static str) {
+        self.sidecar_exchanges.get_or_create(&ExchangeLabels { cause: cause.label(), result }).inc();
+    }
+
+    /// Notes where injection is paused.
+    pub fn injection_paused(&self, barriers: &Barriers) {
+        self.paused_namespaces.set(i64::try_from(barriers.paused_namespaces()).unwrap_or(i64::MAX));
+        self.paused_everywhere.set(barriers.is_everywhere().into());
     }
 
     /// Notes that a review came in; the guard notes that it is answered.
@@ -413,6 +460,7 @@ mod tests {
         metrics.count_shed();
         metrics.count_refused("media_type");
         metrics.connection_closed("webhook", "idle");
+        metrics.count_exchange(Cause::Pull, "exchanged");
         drop(metrics.review());
         metrics.certificate_expires("ca", 7);
         metrics.certificate_failed("ca_secret");
@@ -426,6 +474,9 @@ mod tests {
             r#"kube_booster_warmup_active_pods{namespace="shop",node="n1"} 1"#,
             r#"kube_booster_gate_opened_total{reason="WarmupSucceeded"} 1"#,
             r#"kube_booster_injections_total{result="skipped",reason="job"} 1"#,
+            r#"kube_booster_sidecar_exchanges_total{cause="pull",result="exchanged"} 1"#,
+            "kube_booster_injection_paused_namespaces 0",
+            "kube_booster_injection_paused_everywhere 0",
             "kube_booster_webhook_request_duration_seconds_count 1",
             "kube_booster_webhook_in_flight 0",
             "kube_booster_webhook_queue_length 0",

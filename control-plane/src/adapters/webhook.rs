@@ -28,6 +28,7 @@ use super::metrics::Metrics;
 use crate::ground::{
     injection::{self, Decision, SidecarTemplate, Surroundings},
     limits::Limits,
+    pauses::Barriers,
     pod::Pod,
 };
 
@@ -63,6 +64,8 @@ pub struct Webhook {
     pub template: watch::Receiver<Arc<SidecarTemplate>>,
     /// What the namespaces permit, as it is now.
     pub limits: watch::Receiver<Limits>,
+    /// Where injection is paused, as it is now.
+    pub barriers: watch::Receiver<Arc<Barriers>>,
     /// Where decisions are counted.
     pub metrics: Metrics,
 }
@@ -105,10 +108,12 @@ impl Webhook {
         let request = admission::decode(body)?;
         let template = Arc::clone(&self.template.borrow());
         let limits = self.limits.borrow().of(&request.namespace);
+        let barriers = Arc::clone(&self.barriers.borrow());
         let surroundings = Surroundings { template: &template, limits: &limits };
         let answer = || {
             let pod: Pod<'_> = serde_json::from_str(request.object.map_or("null", |object| object.get()))?;
-            let decision = decide(&pod, &request.uid, &surroundings);
+            let is_let_in = || barriers.admit(&request.namespace, request.is_dry_run);
+            let decision = decide(&pod, &request.uid, &surroundings).unless_paused(is_let_in);
             Ok::<_, serde_json::Error>(self.note(&request, &decision, pod.display_name()))
         };
         let (namespace, uid) = (&request.namespace, &request.uid);
@@ -150,6 +155,11 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::ground::{
+        fallbacks::Failure,
+        observed::{PodRef, Trouble},
+        pauses::Pauses,
+    };
 
     fn webhook() -> Webhook {
         let limits = watch::channel(Limits::default()).1;
@@ -159,7 +169,12 @@ mod tests {
             report_server_name: "reports".to_owned(),
             report_ca: "CA".to_owned(),
         };
-        Webhook { template: watch::channel(Arc::new(template)).1, limits, metrics: Metrics::default() }
+        Webhook {
+            template: watch::channel(Arc::new(template)).1,
+            limits,
+            barriers: watch::channel(Arc::default()).1,
+            metrics: Metrics::default(),
+        }
     }
 
     async fn post(webhook: &Webhook, body: impl Into<Body>) -> (StatusCode, Vec<u8>) {
@@ -230,6 +245,30 @@ mod tests {
             let counted = webhook.metrics.encode().matches(r#"injections_total{result="injected""#).count();
             assert_eq!(counted, count);
         }
+    }
+
+    #[tokio::test]
+    async fn while_injection_is_paused_in_a_namespace_its_pods_are_allowed_untouched() {
+        let failure = Failure {
+            pod: PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "u1".into() },
+            node: None,
+            image: "kube-booster/sidecar:1".into(),
+            trouble: Trouble::SILENCE,
+            is_open: false,
+        };
+        let mut pauses = Pauses::new("kube-booster/sidecar:1");
+        pauses.fail(&failure, "2026-01-01T00:00:00Z".parse().unwrap());
+        let barriers = watch::channel(Arc::new(pauses.barriers())).1;
+        let webhook = Webhook { barriers, ..webhook() };
+        for (namespace, is_injected) in [("shop", false), ("bank", true)] {
+            let body = json!({"request": {"uid": "u1", "namespace": namespace, "object": app()}}).to_string();
+            let answer: Value = serde_json::from_slice(&post(&webhook, body).await.1).unwrap();
+            assert_eq!(answer["response"]["allowed"], true);
+            assert_eq!(answer["response"].get("patch").is_some(), is_injected, "{namespace}");
+            assert_eq!(answer["response"].get("warnings").is_some(), !is_injected);
+        }
+        let counted = webhook.metrics.encode();
+        assert!(counted.contains(r#"injections_total{result="skipped",reason="paused"} 1"#), "{counted}");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use proto::{
 };
 use serde_json::{Value, json};
 
-use super::observed::{Observed, PodRef};
+use super::observed::{Observed, PodRef, Trouble};
 
 /// A gate to open, and what to write beside it.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +57,15 @@ impl Opening {
             keeps_record: true,
             resource_version: Some(observed.resource_version.clone()),
         }
+    }
+
+    /// Opens because our container cannot run and was given the fallback image.
+    #[must_use]
+    pub fn without_sidecar(observed: &Observed, trouble: Trouble, now: Timestamp) -> Self {
+        let message = format!("in service without a warm-up: {trouble}");
+        let report = Report::without_requests(EndedBy::NoReport, now.into(), &message);
+        let record = Record::new(&*observed.pod.uid, Reason::SidecarUnavailable, report);
+        Self::again(observed, record, now)
     }
 
     /// Opens again what was open before and was closed by somebody else.
@@ -136,7 +145,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::ground::observed::Gate;
+    use crate::ground::observed::{Cause, Gate};
 
     fn pod() -> PodRef {
         PodRef { namespace: "shop".into(), name: "web-1".into(), uid: "u1".into() }
@@ -152,6 +161,7 @@ mod tests {
             containers_ready: "2026-01-01T00:00:00Z".parse().ok(),
             app_started: None,
             says_why: false,
+            sidecar: None,
         }
     }
 
@@ -201,6 +211,18 @@ mod tests {
         let report = record.unwrap().report;
         assert_eq!((report.ended_by, report.success), (EndedBy::NoReport, false));
         assert_eq!(report.elapsed(), Duration::from_mins(1));
+    }
+
+    #[test]
+    fn a_pod_whose_sidecar_cannot_run_says_why() {
+        let trouble = Trouble { cause: Cause::Pull, reason: "ErrImagePull" };
+        let now = "2026-01-01T00:01:00Z".parse().unwrap();
+        let opening = Opening::without_sidecar(&observed(), trouble, now);
+        let message = "in service without a warm-up: \
+                       the image of container kube-booster-warmup cannot be pulled (ErrImagePull)";
+        assert_eq!((opening.message().as_str(), opening.resource_version.as_deref()), (message, Some("7")));
+        let Record { reason, report, .. } = opening.record;
+        assert_eq!((reason, report.ended_by), (Reason::SidecarUnavailable, EndedBy::NoReport));
     }
 
     #[test]

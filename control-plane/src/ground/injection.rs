@@ -28,6 +28,8 @@ const COPIED: &str = "the manifest brings along another pod's container kube-boo
 /// Unknown annotations that are named in warnings; an author with more has made one mistake, not many.
 const MAX_UNKNOWN: usize = 16;
 
+const PAUSED: &str = "injection is paused, because the sidecars of other pods did not run; see their Events";
+
 /// What every injected container is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SidecarTemplate {
@@ -71,6 +73,19 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    /// The decision, unless it injects a pod that is not to be let in: `is_let_in` is asked for no other.
+    #[must_use]
+    pub fn unless_paused(self, is_let_in: impl FnOnce() -> bool) -> Self {
+        match self {
+            Self::Injected { operations, .. } if !operations.is_empty() && !is_let_in() => {
+                skipped(Skip::Paused, vec![PAUSED.to_owned()])
+            }
+            other => other,
+        }
+    }
+}
+
 /// Why a pod that asks for a warm-up is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Skip {
@@ -98,6 +113,8 @@ pub enum Skip {
     LimitRange,
     /// A ResourceQuota has room for the pod, and none for the sidecar.
     Quota,
+    /// Sidecars that were injected before did not run.
+    Paused,
 }
 
 impl Skip {
@@ -117,6 +134,7 @@ impl Skip {
             Self::AnnotationsFull => "annotations_full",
             Self::LimitRange => "limit_range",
             Self::Quota => "quota",
+            Self::Paused => "paused",
         }
     }
 }

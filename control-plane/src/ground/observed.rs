@@ -1,10 +1,14 @@
 //! A labelled pod as the watch shows it, trimmed to what the gate needs.
 
+mod sidecar;
+
 use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 use proto::{names, plan::Plan, report::Record};
 use serde::Deserialize;
+use sidecar::LiveInitStatus;
+pub use sidecar::{Cause, Sidecar, State, Trouble};
 
 /// One incarnation of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +46,8 @@ pub struct Observed {
     pub app_started: Option<Timestamp>,
     /// Whether the pod has our condition, so that people see why it is held.
     pub says_why: bool,
+    /// Our own container; `None` where the pod has none.
+    pub sidecar: Option<Box<Sidecar>>,
 }
 
 /// What a plan asks for.
@@ -82,8 +88,11 @@ pub struct LiveSpec {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct LiveContainer {
     name: Box<str>,
+    image: Option<Box<str>>,
+    restart_policy: Option<Box<str>>,
     #[serde(default)]
     env: Vec<LiveVariable>,
 }
@@ -109,6 +118,8 @@ pub struct LiveStatus {
     conditions: Vec<LiveCondition>,
     #[serde(default)]
     container_statuses: Vec<LiveContainerStatus>,
+    #[serde(default)]
+    init_container_statuses: Vec<LiveInitStatus>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -128,6 +139,8 @@ struct LiveContainerStatus {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct LiveState {
     running: Option<LiveRunning>,
+    waiting: Option<LiveWaiting>,
+    terminated: Option<LiveTerminated>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -148,6 +161,19 @@ impl LiveSpec {
     pub fn has_sidecar(&self) -> bool {
         self.init_containers.iter().any(|container| &*container.name == names::SIDECAR_CONTAINER)
     }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct LiveWaiting {
+    reason: Option<Box<str>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LiveTerminated {
+    #[serde(default)]
+    exit_code: i32,
+    finished_at: Option<Timestamp>,
 }
 
 impl LiveStatus {
@@ -178,6 +204,7 @@ impl Observed {
             pod,
             resource_version,
             planned: plan(&spec).as_ref().map(Planned::from),
+            sidecar: Sidecar::trim(&spec, status).map(Box::new),
             node: spec.node_name,
             containers_ready: status.is_true("ContainersReady").and_then(|ready| ready.last_transition_time),
             app_started: status.container_statuses.iter().filter_map(started).min(),

@@ -45,6 +45,7 @@ mod tests {
             containers_ready: at(containers_ready),
             app_started: at(app_started),
             says_why: false,
+            sidecar: None,
         };
         deadline(&observed, Duration::from_secs(30)).map(Timestamp::as_second)
     }

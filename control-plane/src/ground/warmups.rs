@@ -16,7 +16,7 @@ use proto::report::Report;
 use super::{
     condition::Opening,
     holding::{Holding, Why},
-    observed::{Gate, Observed, Planned, PodRef},
+    observed::{Gate, Observed, Planned, PodRef, Trouble},
     readiness,
 };
 
@@ -48,6 +48,8 @@ struct Entry {
     active: Option<Active>,
     /// Whether the pod's condition says why it is held, or is about to.
     is_explained: bool,
+    /// Set once there will be no report, because our container cannot run.
+    given_up: Option<Trouble>,
     generation: u64,
     /// Whether a scan found it, and the watch does not show it.
     is_stray: bool,
@@ -253,6 +255,18 @@ impl Warmups {
         }
     }
 
+    /// Takes that there will be no report, because our container cannot run: the gate opens without one.
+    pub fn give_up(&mut self, uid: &str, trouble: Trouble, now: Timestamp) {
+        let Some(entry) = self.entries.get_mut(uid) else { return };
+        // What is known first is what was wrong with our own image.
+        if entry.given_up.is_none_or(|known| known == Trouble::UNKNOWN) {
+            entry.given_up = Some(trouble);
+        }
+        if matches!(entry.stage, Stage::Waiting) {
+            self.await_attention(uid, now);
+        }
+    }
+
     /// The next opening that is to be applied at `now`; the caller says later how it ended.
     pub fn next(&mut self, now: Timestamp) -> Option<Opening> {
         loop {
@@ -352,6 +366,7 @@ impl Entry {
             stage: Stage::Waiting,
             due: None,
             active: None,
+            given_up: None,
             generation: 0,
             is_stray: false,
         }
@@ -373,6 +388,7 @@ impl Entry {
     ) -> Option<Timestamp> {
         match (&self.stage, &self.observed.gate) {
             (Stage::Waiting, Gate::Closed(Some(_))) => Some(now),
+            (Stage::Waiting, Gate::Closed(None)) if self.given_up.is_some() => Some(now),
             (Stage::Waiting, Gate::Closed(None)) => {
                 readiness::deadline(&self.observed, grace).map(|deadline| deadline.max(fail_open_from))
             }
@@ -393,11 +409,14 @@ impl Entry {
     fn opening_by_itself(&self, grace: Duration, now: Timestamp) -> Option<Opening> {
         match &self.observed.gate {
             Gate::Closed(Some(record)) => Some(Opening::again(&self.observed, (**record).clone(), now)),
-            Gate::Closed(None) => {
-                let deadline = readiness::deadline(&self.observed, grace)?;
-                let by_deadline = if self.is_stray { Opening::of_stray } else { Opening::by_deadline };
-                Some(by_deadline(&self.observed, deadline))
-            }
+            Gate::Closed(None) => Some(match self.given_up {
+                Some(trouble) => Opening::without_sidecar(&self.observed, trouble, now),
+                None => {
+                    let deadline = readiness::deadline(&self.observed, grace)?;
+                    let by_deadline = if self.is_stray { Opening::of_stray } else { Opening::by_deadline };
+                    by_deadline(&self.observed, deadline)
+                }
+            }),
             Gate::Open | Gate::Absent => None,
         }
     }

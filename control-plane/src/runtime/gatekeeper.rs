@@ -16,7 +16,10 @@ use tokio::{
 use tracing::{info, warn};
 
 use self::explanations::Explanations;
-use super::{Stop, go_duration};
+use super::{
+    Stop, go_duration,
+    rescue::{GivenUp, Rescue},
+};
 use crate::{
     adapters::{
         admin::Pending,
@@ -58,6 +61,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Gatekeeper {
     warmups: Warmups,
+    rescue: Rescue,
     client: Client,
     metrics: Metrics,
     notes: Notes,
@@ -81,15 +85,16 @@ impl Gatekeeper {
     /// Readiness waits for `synced` until all pods have been listed once.
     pub(super) fn new(
         args: &GatekeeperArgs,
+        rescue: Rescue,
         client: Client,
-        metrics: Metrics,
-        notes: Notes,
+        (metrics, notes): (Metrics, Notes),
         synced: Pending,
     ) -> Self {
         let now = Timestamp::now();
         Self {
             warmups: Warmups::new(args.report_grace_period, now.checked_add(AFTER_START).unwrap_or(now)),
             explanations: Explanations::new(args.waiting_condition, client.clone()),
+            rescue,
             client,
             metrics,
             notes,
@@ -115,6 +120,10 @@ impl Gatekeeper {
                 Some(call) = calls.recv() => self.answer(call),
                 Some(ended) = self.applies.join_next_with_id() => self.settle(ended),
                 Some(ended) = self.explanations.ended() => self.explanations.settle(ended, &mut self.warmups),
+                ended = self.rescue.ended() => {
+                    let given_up = self.rescue.settle(ended);
+                    self.give_up(given_up);
+                }
                 () = tokio::time::sleep(nap) => {}
                 () = stop.cancelled() => break,
             }
@@ -135,11 +144,15 @@ impl Gatekeeper {
         }
         let until =
             |due: Timestamp| Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
-        self.warmups.next_due().map_or(LONGEST_NAP, until).min(LONGEST_NAP)
+        let due = self.warmups.next_due().into_iter().chain(self.rescue.next_due()).min();
+        due.map_or(LONGEST_NAP, until).min(LONGEST_NAP)
     }
 
     fn start_applies(&mut self) {
         // Before the first list is complete, nothing is known of what waits.
+        if self.synced.is_none() {
+            self.rescue.act(Timestamp::now());
+        }
         while self.synced.is_none() && self.applies.len() < WORKERS {
             let Some(opening) = self.warmups.next(Timestamp::now()) else {
                 // Only what opens no gate is left to do.
@@ -154,8 +167,12 @@ impl Gatekeeper {
     fn hear(&mut self, news: News) {
         let now = Timestamp::now();
         match news {
-            News::ListBegins => self.warmups.reset(),
+            News::ListBegins => {
+                self.warmups.reset();
+                self.rescue.list_begins();
+            }
             News::ListEnds => {
+                self.rescue.list_ends();
                 for ended in self.warmups.reset_done() {
                     self.count_end(Some(&ended));
                 }
@@ -163,11 +180,16 @@ impl Gatekeeper {
                     info!(waiting = self.warmups.waiting(), "all pods are known");
                 }
             }
-            News::Applied(observed) => {
+            News::Applied(mut observed) => {
+                let given_up = self.rescue.hear(&observed, now);
+                // Thousands of pods are kept, and nobody else looks at it.
+                observed.sidecar = None;
                 let ended = self.warmups.apply(*observed, now);
                 self.count_end(ended.as_ref());
+                self.give_up(given_up);
             }
             News::Deleted(uid) => {
+                self.rescue.forget(&uid);
                 let ended = self.warmups.delete(&uid);
                 self.count_end(ended.as_ref());
                 self.waiting.remove(&uid);
@@ -177,6 +199,12 @@ impl Gatekeeper {
                     self.count_end(Some(&ended));
                 }
             }
+        }
+    }
+
+    fn give_up(&mut self, given_up: Option<GivenUp>) {
+        if let Some((pod, trouble)) = given_up {
+            self.warmups.give_up(&pod.uid, trouble, Timestamp::now());
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     gatekeeper::Gatekeeper,
     identity::{Identity, Setting},
     listen,
+    rescue::{Audience, Rescue},
     scan::Scanner,
     selfcheck::SelfCheck,
     tasks::Tasks,
@@ -26,7 +27,7 @@ use crate::{
         server::{self, Door},
         webhook::{self, Webhook},
     },
-    ground::{injection::SidecarTemplate, limits::Limits},
+    ground::{injection::SidecarTemplate, limits::Limits, pauses::Barriers},
 };
 
 /// Calls and news that wait for the gatekeeper; a full queue of calls answers UNAVAILABLE.
@@ -72,9 +73,11 @@ impl Launch<'_> {
         identity: &Identity,
         callers: Callers,
         limits: watch::Receiver<Limits>,
+        barriers: watch::Receiver<Arc<Barriers>>,
     ) -> anyhow::Result<()> {
         let listener = listen::on_all(self.options.webhook.webhook_port).await?;
-        let webhook = Webhook { template: identity.template(), limits, metrics: self.metrics.clone() };
+        let (template, metrics) = (identity.template(), self.metrics.clone());
+        let webhook = Webhook { template, limits, barriers, metrics };
         let router = webhook::router(webhook, self.options.webhook.webhook_max_concurrency);
         let (served, tls) = (identity.served(), callers.tls(&identity.served()));
         let door = Door {
@@ -108,11 +111,20 @@ impl Launch<'_> {
         Ok((received, asked))
     }
 
-    pub(super) fn gatekeeper(&mut self, calls: mpsc::Receiver<Call>, synced: Pending) -> mpsc::Sender<News> {
+    pub(super) fn gatekeeper(
+        &mut self,
+        calls: mpsc::Receiver<Call>,
+        barriers: watch::Sender<Arc<Barriers>>,
+        synced: Pending,
+    ) -> mpsc::Sender<News> {
         let (notes, recorder) = events::recorder(self.client.clone());
         let (news, heard) = mpsc::channel(QUEUE);
-        let (client, metrics) = (self.client.clone(), self.metrics.clone());
-        let gatekeeper = Gatekeeper::new(&self.options.gatekeeper, client, metrics, notes, synced);
+        let (options, client, metrics) = (self.options, self.client.clone(), self.metrics.clone());
+        let namespace = options.namespace.clone();
+        let audience = Audience { metrics: metrics.clone(), notes: notes.clone(), namespace };
+        let image = &options.webhook.sidecar_image;
+        let rescue = Rescue::new(&options.fallback, image, client.clone(), barriers, audience);
+        let gatekeeper = Gatekeeper::new(&options.gatekeeper, rescue, client, (metrics, notes), synced);
         self.tasks.spawn_until_stop("watch of pods", pods::watch(self.client.clone(), news.clone()));
         // Ends with the last note, after the gatekeeper.
         self.tasks.spawn("recorder of Events", recorder);

@@ -1,8 +1,11 @@
 //! From options to a running control plane, and back down in order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 use tracing::info;
 
 use super::{Options, callers::Callers, cluster, descriptors, launch::Launch, listen, tasks::Tasks};
@@ -64,9 +67,10 @@ async fn start(
     let mut launch = Launch { options, tasks, client, metrics };
     let identity = launch.identity().await;
     let limits = launch.limits(awaited.limits);
-    launch.webhook(&identity, callers, limits.clone()).await?;
+    let (barriers, shown) = watch::channel(Arc::default());
+    launch.webhook(&identity, callers, limits.clone(), shown).await?;
     let (calls, questions) = launch.reports(&identity).await?;
-    let news = launch.gatekeeper(calls, awaited.pods);
+    let news = launch.gatekeeper(calls, barriers, awaited.pods);
     let leads = launch.election();
     launch.scan((identity.template(), limits), news, leads.clone(), questions).await?;
     launch.self_check(&identity, awaited.webhook);

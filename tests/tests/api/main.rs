@@ -6,6 +6,7 @@
 mod admission;
 mod callers;
 mod certificates;
+mod fallback;
 mod fence;
 mod flags;
 mod gates;
@@ -15,6 +16,7 @@ mod leader;
 mod manifests;
 mod overload;
 mod people;
+mod pod_fence;
 mod recovery;
 mod rights;
 mod scan;
@@ -34,7 +36,7 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(libtest_mimic::run(&arguments, all).exit_code());
     }
     let runtime = tokio::runtime::Runtime::new()?;
-    let world = Arc::new(runtime.block_on(World::start(&[]))?);
+    let world = Arc::new(runtime.block_on(World::start(&[fallback::FALLBACK_FLAG]))?);
     let conclusion = libtest_mimic::run(&arguments, trials(Some(&world)));
     if conclusion.has_failed() {
         eprintln!("the control plane's log:\n{}", world.log());
@@ -54,11 +56,13 @@ fn undisturbed() -> Vec<Trial> {
 fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
     let shared = [
         admission::trials(world),
+        fallback::trials(world),
         fence::trials(world),
         gates::trials(world),
         holding::trials(world),
         people::trials(world),
         rights::trials(world),
+        pod_fence::trials(world),
         sidecars::trials(world),
         templates::trials(world),
     ];
@@ -71,5 +75,6 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         recovery::trials(),
         scan::trials(),
     ];
+    let alone = [fallback::trials_alone(), flags::trials(), recovery::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }

@@ -3,6 +3,7 @@
 //! Where the machine permits no node, every test here is counted as ignored, and the reason is said; with
 //! `KUBE_BOOSTER_REQUIRE_NODE=1` that is a failure. The tests share one cluster and run one after the other.
 
+mod fallback;
 mod faults;
 mod replicas;
 mod story;
@@ -49,6 +50,7 @@ fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
         faults::trials(cluster),
         replicas::trials(cluster),
         upgrade::trials(cluster),
+        fallback::trials(cluster),
         uninstall::trials(cluster),
     ];
     groups.into_iter().flatten().collect()

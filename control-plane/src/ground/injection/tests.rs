@@ -149,3 +149,23 @@ fn text_of_an_annotation_is_safe_from_the_kubelets_expansion() {
     assert!(value.contains("/$$(HOME)"), "{value}");
     assert_eq!(Plan::from_env_value(value).unwrap().steps[0].requests[0].path, "/$(HOME)");
 }
+
+#[test]
+fn while_injection_is_paused_a_pod_is_left_alone_and_its_author_warned() {
+    let Decision::Skipped { reason, warnings } = decide_json(&app()).unless_paused(|| false) else {
+        panic!("injected in spite of the pause")
+    };
+    assert_eq!(reason, Skip::Paused);
+    assert!(warnings[0].starts_with("pod is not warmed up: injection is paused"), "{warnings:?}");
+    assert_eq!(decide_json(&app()).unless_paused(|| true), decide_json(&app()));
+}
+
+#[test]
+fn a_pause_is_asked_for_pods_only_that_would_be_given_something() {
+    let mut job = app();
+    job["metadata"]["ownerReferences"] = json!([{"apiVersion": "batch/v1", "kind": "Job"}]);
+    for pod in [injected(&app()), job, json!({"metadata": {}, "spec": {"containers": []}})] {
+        let decision = decide_json(&pod);
+        assert_eq!(decide_json(&pod).unless_paused(|| panic!("asked for {pod}")), decision);
+    }
+}

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proto::report::{EndedBy, Reason, Record};
 
 use super::*;
-use crate::ground::observed::Planned;
+use crate::ground::observed::{Cause, Planned};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -25,6 +25,7 @@ fn closed(uid: &str, version: u32) -> Observed {
         containers_ready: Some(at(100)),
         app_started: Some(at(99)),
         says_why: false,
+        sidecar: None,
     }
 }
 
@@ -214,6 +215,36 @@ fn a_report_replaces_a_fail_open_that_the_api_server_has_not_taken() {
 }
 
 #[test]
+fn a_pod_whose_sidecar_is_given_up_is_opened_at_once_whatever_comes_between() {
+    let pull = Trouble { cause: Cause::Pull, reason: "ErrImagePull" };
+    let held = |version| Observed { containers_ready: None, app_started: None, ..closed("u1", version) };
+    let mut warmups = warmups_with(held(1));
+    assert_eq!(warmups.next_due(), None);
+    warmups.give_up("u1", pull, at(110));
+    warmups.give_up("u1", Trouble::UNKNOWN, at(110));
+    let opening = warmups.next(at(110)).unwrap();
+    assert_eq!((opening.record.reason, opening.transition), (Reason::SidecarUnavailable, at(110)));
+    assert!(opening.message().contains("ErrImagePull"), "what was known stays known: {}", opening.message());
+    warmups.apply(held(2), at(111));
+    warmups.not_applied("u1", &Outcome::Conflict, at(111));
+    let again = warmups.next(at(112)).unwrap();
+    assert_eq!(
+        (again.record.reason, again.resource_version.as_deref()),
+        (Reason::SidecarUnavailable, Some("2"))
+    );
+    warmups.applied("u1", Some("3"), at(112));
+    assert_eq!(warmups.waiting(), 0);
+}
+
+#[test]
+fn a_report_that_came_before_its_sidecar_was_given_up_counts() {
+    let mut warmups = warmups_with(closed("u1", 1));
+    warmups.record(&pod("u1"), report(true), at(101));
+    warmups.give_up("u1", Trouble::UNKNOWN, at(101));
+    assert_eq!(warmups.next(at(101)).unwrap().record.reason, Reason::WarmupSucceeded);
+}
+
+#[test]
 fn after_a_start_reports_that_could_not_be_sent_come_before_deadlines() {
     let mut warmups = Warmups::new(Duration::from_secs(30), at(1_000));
     warmups.apply(closed("u1", 1), at(990));
@@ -280,10 +311,11 @@ fn an_active_warm_up_ends_once_however_it_ends() {
 
 #[derive(Debug, Clone)]
 enum Event {
-    Apply(Observed),
+    Apply(Box<Observed>),
     Delete(&'static str),
     Begin(&'static str),
     Report(&'static str),
+    GiveUp(&'static str),
     Next,
     Applied(&'static str),
     NotApplied(&'static str, Outcome),
@@ -294,11 +326,12 @@ fn events() -> impl Strategy<Value = Vec<(u8, Event)>> {
     let uid = prop_oneof![Just("u1"), Just("u2")];
     let outcome = prop_oneof![Just(Outcome::Gone), Just(Outcome::Conflict), Just(Outcome::Refused)];
     let event = prop_oneof![
-        (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(closed(uid, version))),
-        (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(open(uid, version))),
+        (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(Box::new(closed(uid, version)))),
+        (uid.clone(), 1..20_u32).prop_map(|(uid, version)| Event::Apply(Box::new(open(uid, version)))),
         uid.clone().prop_map(Event::Delete),
         uid.clone().prop_map(Event::Begin),
         uid.clone().prop_map(Event::Report),
+        uid.clone().prop_map(Event::GiveUp),
         Just(Event::Next),
         uid.clone().prop_map(Event::Applied),
         (uid, outcome).prop_map(|(uid, outcome)| Event::NotApplied(uid, outcome)),
@@ -324,10 +357,11 @@ proptest! {
         for (pause, event) in events {
             now += Duration::from_secs(pause.into());
             match event {
-                Event::Apply(observed) => drop(warmups.apply(observed, now)),
+                Event::Apply(observed) => drop(warmups.apply(*observed, now)),
                 Event::Delete(uid) => drop(warmups.delete(uid)),
                 Event::Begin(uid) => drop(warmups.begin(&pod(uid))),
                 Event::Report(uid) => { warmups.record(&pod(uid), report(true), now); }
+                Event::GiveUp(uid) => warmups.give_up(uid, Trouble::UNKNOWN, now),
                 Event::Next => if let Some(opening) = warmups.next(now) {
                     prop_assert!(opening.transition <= now);
                     under_way.insert(opening.pod.uid);
