@@ -11,6 +11,7 @@ pub mod plan;
 pub mod pod;
 pub mod readiness;
 pub mod resources;
+pub mod seen;
 pub mod target;
 pub mod token;
 pub mod warmups;

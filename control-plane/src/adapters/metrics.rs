@@ -30,6 +30,9 @@ pub struct Metrics {
     webhook_duration: Histogram,
     webhook_in_flight: Gauge,
     certificate_expiry: Gauge,
+    calls_refused: Family<RefusalLabels, Counter>,
+    tokens_checked: Family<CheckLabels, Counter>,
+    report_watchers: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,6 +64,16 @@ struct ReasonLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabels {
+    by: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct InjectionLabels {
     result: &'static str,
     reason: &'static str,
@@ -83,6 +96,9 @@ impl Default for Metrics {
             webhook_duration: latency(),
             webhook_in_flight: Gauge::default(),
             certificate_expiry: Gauge::default(),
+            calls_refused: Family::default(),
+            tokens_checked: Family::default(),
+            report_watchers: Gauge::default(),
         };
         metrics.registry = std::sync::Arc::new(metrics.registered());
         metrics
@@ -129,7 +145,16 @@ impl Metrics {
             "When the serving certificate expires",
             self.certificate_expiry.clone(),
         );
+        self.register_reports(&mut all);
         all
+    }
+
+    fn register_reports(&self, all: &mut Registry) {
+        let refused = self.calls_refused.clone();
+        all.register("report_calls_refused", "Calls of the report server that were turned away", refused);
+        let checked = self.tokens_checked.clone();
+        all.register("token_checks", "Sidecars' tokens that were checked, by what told", checked);
+        all.register("report_watchers", "Streams of WatchReports", self.report_watchers.clone());
     }
 
     /// The text form of all families (`OpenMetrics` 1.0).
@@ -202,6 +227,23 @@ impl Metrics {
         }
     }
 
+    /// Counts a call of the report server that was turned away.
+    pub fn call_refused(&self, reason: &'static str) {
+        self.calls_refused.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// Counts a sidecar's token that was checked, by what told: the cluster's `keys`, a `review`, or one `recalled`.
+    pub fn token_checked(&self, by: &'static str) {
+        self.tokens_checked.get_or_create(&CheckLabels { by }).inc();
+    }
+
+    /// Notes a stream of reports; the guard notes its end.
+    #[must_use]
+    pub fn report_watcher(&self) -> impl Drop + Send + Sync + use<> {
+        self.report_watchers.inc();
+        Watching(self.report_watchers.clone())
+    }
+
     /// Notes when the serving certificate expires, in seconds since 1970.
     pub fn certificate_expires(&self, at: i64) {
         self.certificate_expiry.set(at);
@@ -210,6 +252,14 @@ impl Metrics {
 
 fn active(namespace: &str, node: Option<&str>) -> ActiveLabels {
     ActiveLabels { namespace: namespace.to_owned(), node: node.unwrap_or_default().to_owned() }
+}
+
+struct Watching(Gauge);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 struct InFlight {
@@ -247,6 +297,9 @@ mod tests {
         metrics.warmup_began("shop", Some("n1"));
         metrics.count_decision(&Decision::Skipped { reason: Skip::Job, warnings: Vec::new() });
         drop(metrics.review());
+        metrics.call_refused("expired");
+        metrics.token_checked("keys");
+        drop(metrics.report_watcher());
         let text = metrics.encode();
         for line in [
             r#"kube_booster_warmup_total{namespace="shop",result="success"} 1"#,
@@ -259,6 +312,9 @@ mod tests {
             "kube_booster_webhook_request_duration_seconds_count 1",
             "kube_booster_webhook_in_flight 0",
             "kube_booster_certificate_expiry_timestamp_seconds 0",
+            r#"kube_booster_report_calls_refused_total{reason="expired"} 1"#,
+            r#"kube_booster_token_checks_total{by="keys"} 1"#,
+            "kube_booster_report_watchers 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -76,7 +76,7 @@ async fn start(
     let client = connect().await?;
     let identity = establish(options, &client, metrics).await?;
     serve_webhook(options, tasks, &identity, metrics).await?;
-    let calls = serve_reports(options, tasks, &identity, &client).await?;
+    let calls = serve_reports(options, tasks, (&identity, &client), metrics).await?;
     start_gatekeeper(options, tasks, (client, metrics.clone(), pods), calls);
     patiently(|| identity.register()).await;
     tasks.spawn("certificates", identity.keep(tasks.stop()));
@@ -213,13 +213,14 @@ async fn serve_webhook(
 async fn serve_reports(
     options: &Options,
     tasks: &mut Tasks,
-    identity: &Identity,
-    client: &Client,
+    (identity, client): (&Identity, &Client),
+    metrics: &Metrics,
 ) -> anyhow::Result<mpsc::Receiver<reports::Call>> {
     let (calls, received) = mpsc::channel(QUEUE);
     let listener = bind_all(options.reports.report_port).await?;
     let tls = server::tls(Arc::new(identity.served()), &[b"h2"]);
-    let router = reports::router(client.clone(), calls).await?;
+    let (router, keep_keys) = reports::router(client.clone(), calls, metrics.clone(), tasks.stop()).await?;
+    tasks.spawn_until_stop("the cluster's keys", keep_keys);
     tasks.spawn("report server", server::serve(listener, tls, router, tasks.stop()));
     Ok(received)
 }
