@@ -13,4 +13,5 @@ pub mod pods;
 pub mod programs;
 pub mod reports;
 pub mod sidecar;
+pub mod signer;
 pub mod trials;

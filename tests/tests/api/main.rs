@@ -10,6 +10,8 @@ mod gates;
 mod people;
 mod recovery;
 mod sidecars;
+mod tokens;
+mod watch;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -40,7 +42,9 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         gates::trials(world),
         people::trials(world),
         sidecars::trials(world),
+        tokens::trials(world),
+        watch::trials(world),
     ];
-    let alone = [flags::trials(), recovery::trials()];
+    let alone = [flags::trials(), recovery::trials(), tokens::trials_alone(), watch::trials_alone()];
     shared.into_iter().chain(alone).flatten().collect()
 }
