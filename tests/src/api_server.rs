@@ -24,6 +24,8 @@ const START: Duration = Duration::from_mins(2);
 pub struct ApiServer {
     folder: TempDir,
     url: String,
+    etcd_url: String,
+    port: u16,
     // Dropped in this order: the API server first.
     process: Daemon,
     _etcd: Daemon,
@@ -43,15 +45,29 @@ impl ApiServer {
         let port = free_port()?;
         let url = format!("https://127.0.0.1:{port}");
         let api_server = start_api_server(folder.path(), &etcd_url, port)?;
-        let server = Self { folder, url, process: api_server, _etcd: etcd };
+        let server = Self { folder, url, etcd_url, port, process: api_server, _etcd: etcd };
         fs::write(server.kubeconfig(), server.kubeconfig_for(ADMIN_TOKEN)?)?;
-        let client = server.client().await?;
+        server.ready().await?;
+        Ok(server)
+    }
+
+    async fn ready(&self) -> anyhow::Result<()> {
+        let client = self.client().await?;
         let ready = eventually("an API server that is ready", START, async || {
             let request = axum::http::Request::get("/readyz").body(Vec::new())?;
             Ok(client.request_text(request).await.ok())
         });
-        ready.await.with_context(|| server.process.output())?;
-        Ok(server)
+        ready.await.with_context(|| self.process.output())?;
+        Ok(())
+    }
+
+    /// Starts the API server anew with another key that signs `ServiceAccount` tokens; those of the old one still hold.
+    pub async fn rotate_account_key(&mut self) -> anyhow::Result<()> {
+        self.process.kill();
+        let old = fs::read_to_string(self.folder().join("accounts.pub"))?;
+        write_account_key(self.folder(), &old)?;
+        self.process = start_api_server(self.folder.path(), &self.etcd_url, self.port)?;
+        self.ready().await
     }
 
     /// A folder that goes with the server.
@@ -149,9 +165,14 @@ fn write_identities(folder: &Path) -> anyhow::Result<()> {
     write("ca.crt", &ca)?;
     write("server.crt", &certificate.pem())?;
     write("server.key", &key.serialize_pem())?;
-    let accounts = KeyPair::generate()?;
-    write("accounts.key", &accounts.serialize_pem())?;
-    write("accounts.pub", &accounts.public_key_pem())?;
     write("tokens.csv", &format!("{ADMIN_TOKEN},admin,admin,system:masters\n"))?;
+    write_account_key(folder, "")
+}
+
+/// A new key for `ServiceAccount` tokens, beside which the public keys `others` are trusted.
+fn write_account_key(folder: &Path, others: &str) -> anyhow::Result<()> {
+    let accounts = KeyPair::generate()?;
+    fs::write(folder.join("accounts.key"), accounts.serialize_pem())?;
+    fs::write(folder.join("accounts.pub"), accounts.public_key_pem() + others)?;
     Ok(())
 }

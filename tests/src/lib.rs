@@ -18,6 +18,7 @@ pub mod replica;
 pub mod reports;
 pub mod shipped;
 pub mod sidecar;
+pub mod signer;
 pub mod trials;
 pub mod usage;
 pub mod warnings;

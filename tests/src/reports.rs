@@ -13,7 +13,7 @@ use proto::{
 };
 use tonic::{
     Request, Response, Status,
-    transport::{Certificate, Channel, ClientTlsConfig},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
 use crate::control_plane::{NAMESPACE, World};
@@ -25,12 +25,17 @@ pub async fn published_ca(client: &Client) -> anyhow::Result<String> {
     Ok(data.get("ca.crt").cloned().unwrap_or_default())
 }
 
-/// A channel to the report server of `world`, verified by the published CA.
-pub async fn channel(world: &World) -> anyhow::Result<Channel> {
+/// Where the report server of `world` is, verified by the published CA.
+pub async fn endpoint(world: &World) -> anyhow::Result<Endpoint> {
     let ca = published_ca(&world.api.client().await?).await?;
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)).domain_name("localhost");
     let endpoint = Channel::from_shared(format!("https://127.0.0.1:{}", world.report_port))?;
-    Ok(endpoint.tls_config(tls)?.connect().await?)
+    Ok(endpoint.tls_config(tls)?)
+}
+
+/// A channel to the report server of `world`.
+pub async fn channel(world: &World) -> anyhow::Result<Channel> {
+    Ok(endpoint(world).await?.connect().await?)
 }
 
 /// A client for people.

@@ -47,6 +47,9 @@ pub struct Metrics {
     certificate_expiry: Family<CertificateLabels, Gauge>,
     certificate_failures: Family<FailureLabels, Counter>,
     self_check_failures: Counter,
+    calls_refused: Family<RefusalLabels, Counter>,
+    tokens_checked: Family<CheckLabels, Counter>,
+    report_watchers: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,13 +86,18 @@ struct ReasonLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InjectionLabels {
-    result: &'static str,
+struct RefusalLabels {
     reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabels {
+struct CheckLabels {
+    by: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InjectionLabels {
+    result: &'static str,
     reason: &'static str,
 }
 
@@ -145,6 +153,9 @@ impl Default for Metrics {
             certificate_expiry: Family::default(),
             certificate_failures: Family::default(),
             self_check_failures: Counter::default(),
+            calls_refused: Family::default(),
+            tokens_checked: Family::default(),
+            report_watchers: Gauge::default(),
         };
         metrics.registry = std::sync::Arc::new(metrics.registered());
         metrics
@@ -194,6 +205,7 @@ impl Metrics {
         self.register_leaders(&mut all);
         self.register_refusals(&mut all);
         self.register_fallbacks(&mut all);
+        self.register_reports(&mut all);
         all.register(
             "certificate_failures",
             "Looks at certificates that ended in an error, by what was looked at",
@@ -262,6 +274,14 @@ impl Metrics {
             "Whether injection is paused in all namespaces, because the sidecar's image cannot be pulled",
             self.paused_everywhere.clone(),
         );
+    }
+
+    fn register_reports(&self, all: &mut Registry) {
+        let refused = self.calls_refused.clone();
+        all.register("report_calls_refused", "Calls of the report server that were turned away", refused);
+        let checked = self.tokens_checked.clone();
+        all.register("token_checks", "Sidecars' tokens that were checked, by what told", checked);
+        all.register("report_watchers", "Streams of WatchReports", self.report_watchers.clone());
     }
 
     /// The text form of all families (`OpenMetrics` 1.0).
@@ -400,10 +420,35 @@ impl Metrics {
     pub fn self_check_failed(&self) {
         self.self_check_failures.inc();
     }
+
+    /// Counts a call of the report server that was turned away.
+    pub fn call_refused(&self, reason: &'static str) {
+        self.calls_refused.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// Counts a sidecar's token that was checked, by what told: the cluster's `keys`, a `review`, or one `recalled`.
+    pub fn token_checked(&self, by: &'static str) {
+        self.tokens_checked.get_or_create(&CheckLabels { by }).inc();
+    }
+
+    /// Notes a stream of reports; the guard notes its end.
+    #[must_use]
+    pub fn report_watcher(&self) -> impl Drop + Send + Sync + use<> {
+        self.report_watchers.inc();
+        Watching(self.report_watchers.clone())
+    }
 }
 
 fn active(namespace: &str, node: Option<&str>) -> ActiveLabels {
     ActiveLabels { namespace: namespace.to_owned(), node: node.unwrap_or_default().to_owned() }
+}
+
+struct Watching(Gauge);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 struct InFlight {
@@ -465,6 +510,9 @@ mod tests {
         metrics.certificate_expires("ca", 7);
         metrics.certificate_failed("ca_secret");
         metrics.self_check_failed();
+        metrics.call_refused("expired");
+        metrics.token_checked("keys");
+        drop(metrics.report_watcher());
         let text = metrics.encode();
         for line in [
             r#"kube_booster_warmup_total{namespace="shop",result="success"} 1"#,
@@ -490,6 +538,9 @@ mod tests {
             r#"kube_booster_certificate_expiry_timestamp_seconds{certificate="ca"} 7"#,
             r#"kube_booster_certificate_failures_total{what="ca_secret"} 1"#,
             "kube_booster_self_check_failures_total 1",
+            r#"kube_booster_report_calls_refused_total{reason="expired"} 1"#,
+            r#"kube_booster_token_checks_total{by="keys"} 1"#,
+            "kube_booster_report_watchers 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -1,11 +1,17 @@
 //! The gRPC server: sidecars bring their reports, people and programs ask for them.
 
 mod access;
+mod callers;
+mod deadline;
+mod door;
+mod issuer;
 mod missed;
 mod people;
+mod refusal;
 mod sidecars;
+mod watchers;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::Args;
@@ -18,10 +24,14 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, service::Routes};
 
 pub use self::missed::{MissedError, MissedPage, MissedQuestion};
-use self::{access::Access, people::People, sidecars::Sidecars};
+use self::{
+    access::Access, callers::Callers, door::Door, people::People, sidecars::Sidecars, watchers::Watchers,
+};
+use super::metrics::Metrics;
 use crate::ground::{
     observed::PodRef,
     warmups::{Begun, Recorded},
@@ -78,15 +88,25 @@ pub enum Settled {
     Later(Recorded),
 }
 
-/// A router with both services, health and reflection (v1 and v1alpha).
+/// A router with both services, health and reflection (v1 and v1alpha), and the task that keeps the cluster's keys.
+/// Streams end with `stop`.
 pub async fn router(
     client: Client,
     calls: mpsc::Sender<Call>,
     missed: mpsc::Sender<MissedQuestion>,
-) -> Result<Router, tonic_reflection::server::Error> {
-    let access = Access::new(client.clone());
-    let sidecars = WarmupServiceServer::new(Sidecars::new(access.clone(), calls));
-    let people = ReportServiceServer::new(People::new(access, client, missed));
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> Result<(Router, impl Future<Output = ()> + use<>), tonic_reflection::server::Error> {
+    let (issuers, keep_keys) = issuer::keep(client.clone());
+    let access = || Access::new(client.clone(), metrics.clone());
+    let callers = Arc::new(Callers::new(access(), issuers, metrics.clone()));
+    let sidecars = Sidecars::new(Arc::clone(&callers), calls, metrics.clone());
+    let sidecars = WarmupServiceServer::new(sidecars).max_decoding_message_size(MAX_MESSAGE);
+    let viewers = access();
+    let watchers = Watchers::new(client.clone(), viewers.clone(), metrics, stop);
+    let people = People::new(viewers.clone(), client, missed, watchers);
+    let people = ReportServiceServer::new(people).max_decoding_message_size(MAX_MESSAGE);
+
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<WarmupServiceServer<Sidecars>>().await;
     health.set_serving::<ReportServiceServer<People>>().await;
@@ -95,20 +115,15 @@ pub async fn router(
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(Routes::new(sidecars.max_decoding_message_size(MAX_MESSAGE))
-        .add_service(people.max_decoding_message_size(MAX_MESSAGE))
+    let routes = Routes::new(Door::before(sidecars, callers))
+        .add_service(Door::before(people, Arc::new(viewers)))
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .prepare()
-        .into_axum_router())
+        .add_service(reflection().build_v1alpha()?);
+    Ok((routes.prepare().into_axum_router(), keep_keys))
 }
 
 /// The API server's answer, where it comes in time.
 async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> Result<kube::Result<T>, Status> {
-    timeout(TIMEOUT, call).await.map_err(|_| unavailable())
-}
-
-fn unavailable() -> Status {
-    Status::unavailable("the API server does not answer; try again")
+    timeout(TIMEOUT, call).await.map_err(|_| refusal::unanswered())
 }

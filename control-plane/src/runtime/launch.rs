@@ -100,7 +100,9 @@ impl Launch<'_> {
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let listener = listen::on_all(self.options.reports.report_port).await?;
         let tls = server::tls(Arc::new(identity.served()), None, &[b"h2"]);
-        let router = reports::router(self.client.clone(), calls, questions).await?;
+        let (metrics, stop) = (self.metrics.clone(), self.tasks.stop());
+        let (router, keys) = reports::router(self.client.clone(), calls, questions, metrics, stop).await?;
+        self.tasks.spawn_until_stop("the cluster's keys", keys);
         let door = Door {
             name: "reports",
             limits: server::REPORTS,

@@ -672,6 +672,37 @@ pub struct MissedPod {
     #[prost(message, optional, tag = "2")]
     pub created: ::core::option::Option<::prost_types::Timestamp>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchReportsRequest {
+    /// Empty: all namespaces.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// As for `kubectl get --selector`.
+    #[prost(string, tag = "2")]
+    pub label_selector: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchReportsResponse {
+    #[prost(oneof = "watch_reports_response::Event", tags = "1, 2, 3")]
+    pub event: ::core::option::Option<watch_reports_response::Event>,
+}
+/// Nested message and enum types in `WatchReportsResponse`.
+pub mod watch_reports_response {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Event {
+        /// A pod of the snapshot, one that is new, or one whose report has come.
+        #[prost(message, tag = "1")]
+        Report(super::Report),
+        /// The pod is deleted, or is not selected any more.
+        #[prost(message, tag = "2")]
+        Gone(super::PodReference),
+        /// The snapshot is complete; what follows are changes. Comes once.
+        #[prost(message, tag = "3")]
+        SnapshotComplete(super::SnapshotComplete),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotComplete {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum State {
@@ -716,8 +747,8 @@ pub mod report_service_client {
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
     /// ReportService is for people and programs. Calls carry a token of audience kube-booster.io
-    /// (`kubectl create token NAME --audience kube-booster.io`) as `authorization: Bearer`; its user needs the verbs get or
-    /// list on warmupreports.kube-booster.io.
+    /// (`kubectl create token NAME --audience kube-booster.io`) as `authorization: Bearer`; its user needs the verbs get,
+    /// list or watch on warmupreports.kube-booster.io.
     #[derive(Debug, Clone)]
     pub struct ReportServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -860,6 +891,36 @@ pub mod report_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// WatchReports gives a snapshot and then what changes in it. Every stream ends: after an hour (ABORTED), with the
+        /// token (UNAUTHENTICATED) or the user's right (PERMISSION_DENIED), when its changes are not taken for 10 s
+        /// (RESOURCE_EXHAUSTED), or when the changes cannot be followed (ABORTED, UNAVAILABLE). A new call begins with a new
+        /// snapshot: what it does not name is gone.
+        pub async fn watch_reports(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchReportsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchReportsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/kube_booster.v1.ReportService/WatchReports",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("kube_booster.v1.ReportService", "WatchReports"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -896,10 +957,27 @@ pub mod report_service_server {
             tonic::Response<super::ListMissedPodsResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the WatchReports method.
+        type WatchReportsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchReportsResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// WatchReports gives a snapshot and then what changes in it. Every stream ends: after an hour (ABORTED), with the
+        /// token (UNAUTHENTICATED) or the user's right (PERMISSION_DENIED), when its changes are not taken for 10 s
+        /// (RESOURCE_EXHAUSTED), or when the changes cannot be followed (ABORTED, UNAVAILABLE). A new call begins with a new
+        /// snapshot: what it does not name is gone.
+        async fn watch_reports(
+            &self,
+            request: tonic::Request<super::WatchReportsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchReportsStream>,
+            tonic::Status,
+        >;
     }
     /// ReportService is for people and programs. Calls carry a token of audience kube-booster.io
-    /// (`kubectl create token NAME --audience kube-booster.io`) as `authorization: Bearer`; its user needs the verbs get or
-    /// list on warmupreports.kube-booster.io.
+    /// (`kubectl create token NAME --audience kube-booster.io`) as `authorization: Bearer`; its user needs the verbs get,
+    /// list or watch on warmupreports.kube-booster.io.
     #[derive(Debug)]
     pub struct ReportServiceServer<T> {
         inner: Arc<T>,
@@ -1108,6 +1186,52 @@ pub mod report_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/kube_booster.v1.ReportService/WatchReports" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchReportsSvc<T: ReportService>(pub Arc<T>);
+                    impl<
+                        T: ReportService,
+                    > tonic::server::ServerStreamingService<super::WatchReportsRequest>
+                    for WatchReportsSvc<T> {
+                        type Response = super::WatchReportsResponse;
+                        type ResponseStream = T::WatchReportsStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchReportsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReportService>::watch_reports(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchReportsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -140,7 +140,7 @@ async fn successor(world: Arc<World>) -> anyhow::Result<()> {
     let refused = eventually("a refusal", SOON, async || {
         let answer = submit(&world, &token, &good_report()).await?;
         ensure!(answer.is_err(), "a report of a deleted pod was taken");
-        Ok(answer.err().filter(|status| status.code() == Code::Unauthenticated))
+        Ok(answer.err().filter(|status| status.code() == Code::NotFound))
     });
     refused.await?;
     ensure!(condition(&pods.get("web").await?).is_none());

@@ -22,6 +22,8 @@ mod rights;
 mod scan;
 mod sidecars;
 mod templates;
+mod tokens;
+mod watch;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -61,20 +63,24 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         gates::trials(world),
         holding::trials(world),
         people::trials(world),
-        rights::trials(world),
         pod_fence::trials(world),
+        rights::trials(world),
         sidecars::trials(world),
         templates::trials(world),
+        tokens::trials(world),
+        watch::trials(world),
     ];
     let alone = [
         callers::trials(),
         certificates::trials(),
+        fallback::trials_alone(),
         flags::trials(),
         leader::trials(),
         manifests::trials(),
         recovery::trials(),
         scan::trials(),
+        tokens::trials_alone(),
+        watch::trials_alone(),
     ];
-    let alone = [fallback::trials_alone(), flags::trials(), recovery::trials()];
     shared.into_iter().chain(alone).flatten().collect()
 }

@@ -76,24 +76,32 @@ async fn shown_to_the_entitled(world: Arc<World>) -> anyhow::Result<()> {
 
 async fn listed_in_pages(world: Arc<World>) -> anyhow::Result<()> {
     let pods = namespace(&world.api.client().await?, "pages", json!({})).await?;
-    for i in 0..5 {
-        create(&pods, &annotated(&format!("web-{i}"), 8080, &json!({}))).await?;
+    let expected: Vec<String> = (0..25).map(|i| format!("web-{i:02}")).collect();
+    for name in &expected {
+        create(&pods, &annotated(name, 8080, &json!({}))).await?;
     }
     let (viewer, mut people) = (viewer(&world, "pages").await?, people(&world).await?);
     let asked =
-        ListReportsRequest { namespace: "pages".to_owned(), page_size: 2, ..ListReportsRequest::default() };
+        ListReportsRequest { namespace: "pages".to_owned(), page_size: 4, ..ListReportsRequest::default() };
     let (mut names, mut page_token) = (Vec::new(), String::new());
     loop {
         let request = ListReportsRequest { page_token, ..asked.clone() };
         let page = people.list_reports(with_token(request, &viewer)?).await?.into_inner();
-        ensure!(page.reports.len() <= 2);
+        ensure!(page.reports.len() <= 4);
         names.extend(page.reports.into_iter().filter_map(|report| Some(report.pod?.name)));
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
         }
     }
-    ensure!(names == ["web-0", "web-1", "web-2", "web-3", "web-4"], "{names:?}");
+    ensure!(names == expected, "{names:?}");
+    let made_up = ListReportsRequest { page_token: "made-up".to_owned(), ..asked.clone() };
+    let refused = people
+        .list_reports(with_token(made_up, &viewer)?)
+        .await
+        .err()
+        .context("no page of a made-up token")?;
+    ensure!(refused.code() == Code::InvalidArgument, "{refused:?}");
     let everywhere = ListReportsRequest { namespace: String::new(), ..asked };
     let refused = people.list_reports(with_token(everywhere, &viewer)?).await.err().context("a refusal")?;
     ensure!(refused.code() == Code::PermissionDenied, "{refused:?}");

@@ -1,5 +1,8 @@
 //! Who calls, and whether they may: asked of the API server.
 
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, header::AUTHORIZATION};
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec},
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
@@ -9,10 +12,14 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use proto::names;
-use tonic::{Status, metadata::MetadataMap};
+use tokio::{
+    sync::Semaphore,
+    time::{error::Elapsed, timeout},
+};
+use tonic::Status;
 use tracing::warn;
 
-use super::{in_time, unavailable};
+use super::{super::metrics::Metrics, TIMEOUT, door::Identify, refusal::Refusal};
 use crate::ground::identity::User;
 
 /// The resource that reports are authorised as.
@@ -20,26 +27,36 @@ const GROUP: &str = "kube-booster.io";
 const RESOURCE: &str = "warmupreports";
 /// Tokens are 1–2 KiB.
 const MAX_TOKEN: usize = 8 << 10;
+/// Reviews under way at once; with 8 an API server on two cores took some 1,300 a second.
+const MAX_REVIEWS: usize = 16;
+/// For a place among them: longer than the burst of a thousand pods takes.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks the API server about tokens and rights.
 #[derive(Clone)]
 pub(super) struct Access {
     client: Client,
+    metrics: Metrics,
+    places: Arc<Semaphore>,
+}
+
+/// A caller of whom the API server said who it is.
+#[derive(Clone)]
+pub(super) struct Person {
+    pub(super) user: User,
+    pub(super) token: Arc<str>,
 }
 
 impl Access {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    /// With places of its own, so that one service's callers do not take another's.
+    pub(super) fn new(client: Client, metrics: Metrics) -> Self {
+        Self { client, metrics, places: Arc::new(Semaphore::new(MAX_REVIEWS)) }
     }
 
-    /// The user of the call's bearer token, which must be of our audience.
-    pub(super) async fn authenticate(&self, metadata: &MetadataMap) -> Result<User, Status> {
-        let token = bearer(metadata).ok_or_else(|| {
-            Status::unauthenticated(
-                "the call needs `authorization: Bearer TOKEN`; make one with \
-                 `kubectl create token NAME --audience kube-booster.io`",
-            )
-        })?;
+    /// The user of `token`, which must be of our audience.
+    pub(super) async fn authenticate(&self, token: &str) -> Result<User, Refusal> {
+        let place = timeout(PATIENCE, self.places.acquire()).await;
+        let Ok(Ok(_place)) = place else { return Err(Refusal::Busy("too many tokens are being reviewed")) };
         let review = TokenReview {
             metadata: ObjectMeta::default(),
             spec: TokenReviewSpec {
@@ -50,12 +67,12 @@ impl Access {
         };
         let reviews: Api<TokenReview> = Api::all(self.client.clone());
         let reviewed = answered(reviews.create(&PostParams::default(), &review)).await?;
-        user(reviewed).ok_or_else(|| {
-            Status::unauthenticated(
-                "the token is not valid for audience kube-booster.io (kubectl create token NAME --audience kube-booster.io), has \
-                 expired, or its pod is gone",
-            )
-        })
+        user(reviewed).ok_or(Refusal::Invalid)
+    }
+
+    /// What the caller is told; counted.
+    pub(super) fn status(&self, refusal: &Refusal) -> Status {
+        refusal.status(&self.metrics)
     }
 
     /// Whether `user` may `verb` reports in `namespace` (all where empty).
@@ -65,7 +82,7 @@ impl Access {
         verb: &str,
         namespace: &str,
         name: &str,
-    ) -> Result<(), Status> {
+    ) -> Result<(), Refusal> {
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
@@ -92,15 +109,28 @@ impl Access {
         }
         let place =
             if namespace.is_empty() { "all namespaces".to_owned() } else { format!("namespace {namespace}") };
-        Err(Status::permission_denied(format!(
+        Err(Refusal::Forbidden(format!(
             "{} may not {verb} {RESOURCE}.{GROUP} in {place}; bind it to ClusterRole kube-booster-report-viewer",
             user.name
         )))
     }
 }
 
-fn bearer(metadata: &MetadataMap) -> Option<&str> {
-    let header = metadata.get("authorization")?.to_str().ok()?;
+impl Identify for Access {
+    type Caller = Person;
+
+    async fn identify(&self, headers: &HeaderMap) -> Result<Person, Status> {
+        let identified = async {
+            let token = bearer(headers).ok_or(Refusal::NoToken)?;
+            Ok(Person { user: self.authenticate(token).await?, token: token.into() })
+        };
+        identified.await.map_err(|refusal| self.status(&refusal))
+    }
+}
+
+/// The call's bearer token.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = header.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= MAX_TOKEN).then_some(token)
@@ -122,11 +152,12 @@ fn user(reviewed: TokenReview) -> Option<User> {
     })
 }
 
-/// What the API server says of a caller.
-async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Status> {
-    in_time(call).await?.map_err(|error| {
+/// What the API server says of a caller, where it does so in time.
+async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
+    let answered = timeout(TIMEOUT, call).await.map_err(|_: Elapsed| Refusal::Unanswered)?;
+    answered.map_err(|error| {
         warn!(%error, "cannot ask the API server about a caller");
-        unavailable()
+        Refusal::Unanswered
     })
 }
 
@@ -159,15 +190,14 @@ mod tests {
     #[test]
     fn only_bearer_tokens_are_looked_at() {
         let with = |header: &str| {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("authorization", header.parse().unwrap());
-            bearer(&metadata).map(str::to_owned)
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, header.parse().unwrap())]);
+            bearer(&headers).map(str::to_owned)
         };
         assert_eq!(with("Bearer abc").as_deref(), Some("abc"));
         assert_eq!(with("bearer abc").as_deref(), Some("abc"));
         for header in ["Basic abc", "Bearer", "Bearer ", "abc", &format!("Bearer {}", "a".repeat(9_000))] {
             assert_eq!(with(header), None);
         }
-        assert_eq!(bearer(&MetadataMap::new()), None);
+        assert_eq!(bearer(&HeaderMap::new()), None);
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::{people::page_size, unavailable};
+use super::{people::page_size, refusal};
 use crate::ground::scan::NotWarmed;
 
 /// For one page: the API server is asked for the webhook's namespaces and for the pods.
@@ -63,7 +63,7 @@ pub(super) async fn list(
             next_page_token: page.next.unwrap_or_default(),
         }),
         Ok(Ok(Err(MissedError::Asked(why)))) => Err(Status::invalid_argument(why)),
-        _ => Err(unavailable()),
+        _ => Err(refusal::unanswered()),
     }
 }
 

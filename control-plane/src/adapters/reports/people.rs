@@ -10,7 +10,7 @@ use proto::{
     report::Record,
     v1::{
         self, GetReportRequest, ListMissedPodsRequest, ListMissedPodsResponse, ListReportsRequest,
-        ListReportsResponse, PodReference, State, report_service_server::ReportService,
+        ListReportsResponse, PodReference, State, WatchReportsRequest, report_service_server::ReportService,
     },
 };
 use tokio::sync::mpsc;
@@ -18,9 +18,13 @@ use tonic::{Request, Response, Status};
 use tracing::warn;
 
 use super::{
-    Access, in_time,
+    access::{Access, Person},
+    deadline::Asked,
+    door::caller,
+    in_time,
     missed::{self, MissedQuestion},
-    unavailable,
+    refusal,
+    watchers::{Selection, Watchers},
 };
 
 /// Most reports of one page, and how many there are when the caller does not say.
@@ -30,25 +34,42 @@ pub(super) struct People {
     access: Access,
     client: Client,
     missed: mpsc::Sender<MissedQuestion>,
+    watchers: Watchers,
 }
 
 impl People {
-    pub(super) fn new(access: Access, client: Client, missed: mpsc::Sender<MissedQuestion>) -> Self {
-        Self { access, client, missed }
+    pub(super) fn new(
+        access: Access,
+        client: Client,
+        missed: mpsc::Sender<MissedQuestion>,
+        watchers: Watchers,
+    ) -> Self {
+        Self { access, client, missed, watchers }
+    }
+
+    async fn authorize(
+        &self,
+        person: &Person,
+        verb: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), Status> {
+        let authorized = self.access.authorize(&person.user, verb, namespace, name).await;
+        authorized.map_err(|refusal| self.access.status(&refusal))
     }
 }
 
 #[tonic::async_trait]
 impl ReportService for People {
     async fn get_report(&self, request: Request<GetReportRequest>) -> Result<Response<v1::Report>, Status> {
-        let user = self.access.authenticate(request.metadata()).await?;
+        let person: Person = caller(&request)?;
         let GetReportRequest { namespace, name, uid } = request.into_inner();
         for (field, value) in [("namespace", &namespace), ("name", &name)] {
             if !is_dns_name(value) {
                 return Err(Status::invalid_argument(format!("{field} must be the {field} of a pod")));
             }
         }
-        self.access.authorize(&user, "get", &namespace, &name).await?;
+        self.authorize(&person, "get", &namespace, &name).await?;
         let not_found = || Status::not_found(format!("no pod {namespace}/{name} that is or was warmed"));
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
         let metadata = match in_time(pods.get_metadata_opt(&name)).await? {
@@ -68,10 +89,10 @@ impl ReportService for People {
         &self,
         request: Request<ListReportsRequest>,
     ) -> Result<Response<ListReportsResponse>, Status> {
-        let user = self.access.authenticate(request.metadata()).await?;
+        let person: Person = caller(&request)?;
         let asked = request.into_inner();
         check_namespace(&asked.namespace)?;
-        self.access.authorize(&user, "list", &asked.namespace, "").await?;
+        self.authorize(&person, "list", &asked.namespace, "").await?;
         let pods: Api<Pod> = match asked.namespace.as_str() {
             "" => Api::all(self.client.clone()),
             namespace => Api::namespaced(self.client.clone(), namespace),
@@ -88,22 +109,38 @@ impl ReportService for People {
         &self,
         request: Request<ListMissedPodsRequest>,
     ) -> Result<Response<ListMissedPodsResponse>, Status> {
-        let user = self.access.authenticate(request.metadata()).await?;
+        let person: Person = caller(&request)?;
         let asked = request.into_inner();
         check_namespace(&asked.namespace)?;
-        self.access.authorize(&user, "list", &asked.namespace, "").await?;
+        self.authorize(&person, "list", &asked.namespace, "").await?;
         Ok(Response::new(missed::list(&self.missed, asked).await?))
     }
+
+    type WatchReportsStream = super::watchers::Reports;
+
+    async fn watch_reports(
+        &self,
+        request: Request<WatchReportsRequest>,
+    ) -> Result<Response<Self::WatchReportsStream>, Status> {
+        let (person, asked): (Person, Asked) = (caller(&request)?, caller(&request)?);
+        let WatchReportsRequest { namespace, label_selector } = request.into_inner();
+        check_namespace(&namespace)?;
+        self.authorize(&person, "watch", &namespace, "").await?;
+        let selection = Selection { namespace, labels: selector(&label_selector) };
+        let stream = self.watchers.watch(person, selection, asked);
+        stream.map(Response::new).map_err(|refusal| self.access.status(&refusal))
+    }
+}
+
+/// Of the pods that we injected, those that the caller asks for.
+fn selector(theirs: &str) -> String {
+    let ours = format!("{}=true", names::INJECTED_LABEL);
+    if theirs.is_empty() { ours } else { format!("{ours},{theirs}") }
 }
 
 fn list_params(asked: &ListReportsRequest) -> Result<ListParams, Status> {
     let page = page_size(asked.page_size)?;
-    let ours = format!("{}=true", names::INJECTED_LABEL);
-    let selector = match asked.label_selector.as_str() {
-        "" => ours,
-        theirs => format!("{ours},{theirs}"),
-    };
-    let params = ListParams::default().labels(&selector).limit(page);
+    let params = ListParams::default().labels(&selector(&asked.label_selector)).limit(page);
     Ok(if asked.page_token.is_empty() { params } else { params.continue_token(&asked.page_token) })
 }
 
@@ -130,20 +167,25 @@ fn is_dns_name(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('.')
 }
 
-fn report(metadata: &ObjectMeta) -> v1::Report {
+/// The pod's report as it shows it itself.
+pub(super) fn report(metadata: &ObjectMeta) -> v1::Report {
     let uid = metadata.uid.clone().unwrap_or_default();
     let annotation = metadata.annotations.as_ref().and_then(|all| all.get(names::REPORT_ANNOTATION));
     let record = annotation.and_then(|annotation| Record::of_pod(&uid, annotation));
     let state = if record.is_some() { State::Complete } else { State::Pending };
     v1::Report {
-        pod: Some(PodReference {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
-            uid,
-        }),
+        pod: Some(pod_reference(metadata)),
         state: state.into(),
         reason: record.as_ref().map(|record| record.reason.to_string()).unwrap_or_default(),
         result: record.map(|record| v1::Result::from(&record.report)),
+    }
+}
+
+pub(super) fn pod_reference(metadata: &ObjectMeta) -> PodReference {
+    PodReference {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
     }
 }
 
@@ -155,7 +197,7 @@ fn status(error: &kube::Error) -> Status {
         }
         error => {
             warn!(%error, "cannot read pods");
-            unavailable()
+            refusal::unanswered()
         }
     }
 }
@@ -202,5 +244,17 @@ mod tests {
             report(&ObjectMeta { annotations: annotation(&copied), ..metadata }).state(),
             State::Pending
         );
+    }
+
+    #[test]
+    fn an_expired_page_token_asks_for_a_new_start() {
+        let answered = |code| {
+            let answer = kube::core::Status { code, ..kube::core::Status::failure("no", "") };
+            status(&kube::Error::Api(Box::new(answer)))
+        };
+        assert_eq!(answered(410).code(), tonic::Code::InvalidArgument);
+        assert_eq!(answered(410).message(), "the page token has expired; start again without one");
+        assert_eq!(answered(400).message(), "no");
+        assert_eq!(answered(500).code(), tonic::Code::Unavailable);
     }
 }
