@@ -123,7 +123,8 @@ impl Identity {
                 interval_ends = Instant::now() + INTERVAL;
             }
             let leads = *leads.borrow();
-            let is_well = self.look(occasion, leads).await;
+            let look = self.look(occasion, leads);
+            let Some(is_well) = stop.run_until_cancelled(look).await else { return };
             failures = if is_well { 0 } else { failures + 1 };
             published.take_if(|_| is_well);
             let next_look = self.next_look(interval_ends, failures);

@@ -26,7 +26,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A CA's PEM texts contain one another only if it is the same certificate.
+/// How many certificates are in `text`.
 fn certificates_in(text: &str) -> usize {
     text.matches("BEGIN CERTIFICATE").count()
 }
