@@ -1,5 +1,7 @@
 //! Serves a router over TLS, HTTP/1.1 and HTTP/2, within limits, until it is told to stop.
 
+mod lingering;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
@@ -15,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 /// Open connections; more wait in the listener's backlog.
@@ -47,24 +49,26 @@ pub fn tls(resolver: Arc<dyn ResolvesServerCert>, protocols: &[&[u8]]) -> TlsAcc
 
 /// Serves `router` on `listener` until `stop`, then lets requests under way end.
 pub async fn serve(listener: TcpListener, tls: TlsAcceptor, router: Router, stop: CancellationToken) {
-    let graceful = GracefulShutdown::new();
+    let (graceful, connections) = (GracefulShutdown::new(), TaskTracker::new());
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    while let Some(stream) = accept(&listener, &slots, &stop).await {
-        let (stream, slot) = stream;
+    while let Some((stream, slot)) = accept(&listener, &slots, &stop).await {
         let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let _slot = slot;
+            let lingering = lingering::keep(&stream);
             let Some(stream) = handshake(&tls, stream).await else { return };
-            let connection = builder();
-            let service = TowerToHyperService::new(router);
-            let connection = connection.serve_connection(TokioIo::new(stream), service).into_owned();
+            let (builder, service) = (builder(&stream), TowerToHyperService::new(router));
+            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             if let Err(error) = watcher.watch(connection).await {
                 debug!(%error, "connection ended");
             }
+            lingering::close(lingering).await;
         });
     }
     drop(listener);
-    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    connections.close();
+    let ended = async { tokio::join!(graceful.shutdown(), connections.wait()) };
+    if timeout(DRAIN, ended).await.is_err() {
         debug!("requests were still under way when the server stopped");
     }
 }
@@ -91,6 +95,8 @@ async fn accept(
         }
     };
     tokio::select! {
+        // Who is connected already is served, also when it is time to stop.
+        biased;
         accepted = next => accepted,
         () = stop.cancelled() => None,
     }
@@ -109,8 +115,12 @@ async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> Option<TlsStream<Tcp
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// For the protocol that was agreed on: one that looks for itself would drop, when it is to stop, whose first bytes are
+/// still on their way.
+fn builder(stream: &TlsStream<TcpStream>) -> auto::Builder<TokioExecutor> {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
+    let mut builder = if is_http_2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE);
     builder
         .http2()

@@ -87,6 +87,21 @@ async fn an_idle_connection_does_not_hold_the_server() {
     timeout(Duration::from_secs(5), world.server).await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn a_client_that_writes_while_the_server_stops_hears_what_was_said_last() {
+    let world = World::start().await;
+    let mut stream = world.connect(b"http/1.1").await;
+    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.unwrap();
+    world.stop.cancel();
+    while TcpStream::connect(("127.0.0.1", world.port)).await.is_ok() {}
+    stream.write_all(request).await.unwrap();
+    // Not reset: whoever is told in order that nobody listens tries elsewhere.
+    assert!(rest(&mut stream).await.contains("ok"));
+}
+
 /// The type of the next frame.
 async fn frame(stream: &mut client::TlsStream<TcpStream>) -> u8 {
     let mut head = [0; 9];
