@@ -1,7 +1,7 @@
-//! Closes connections so that what was said last is heard.
+//! Closes connections so that a client is never reset while it still writes.
 //!
-//! A socket that is closed while a request is on its way resets the connection, and with it goes the GOAWAY that the
-//! client has not read yet: it could not know that its request was not taken, and would not try elsewhere.
+//! A socket that is closed while a request is on its way resets the connection. The client's writing fails, perhaps
+//! before it has read the GOAWAY that would have told it to try elsewhere.
 
 use std::{os::fd::AsFd, time::Duration};
 
