@@ -2,6 +2,7 @@
 
 mod connection;
 mod crowd;
+mod lingering;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -75,7 +76,13 @@ pub fn tls(
 pub async fn serve(listener: TcpListener, door: Door, router: Router, stop: CancellationToken) {
     let (crowd, tasks) = (Crowd::new(door.limits), TaskTracker::new());
     let door = Arc::new(door);
-    while let Some((stream, peer)) = stop.run_until_cancelled(accept(&listener)).await {
+    loop {
+        let (stream, peer) = tokio::select! {
+            // Who is connected already is served, also when it is time to stop.
+            biased;
+            accepted = accept(&listener) => accepted,
+            () = stop.cancelled() => break,
+        };
         match crowd.enter(peer) {
             Some(presence) => {
                 let (door, router, stop) = (Arc::clone(&door), router.clone(), stop.clone());

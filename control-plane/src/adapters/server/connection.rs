@@ -15,7 +15,7 @@ use tokio_util::{either::Either, sync::CancellationToken};
 use tower::ServiceExt;
 use tracing::debug;
 
-use super::{Door, crowd::Presence};
+use super::{Door, crowd::Presence, lingering};
 
 /// Requests at once on one HTTP/2 connection; an API server has 200 changes under way at most, by its defaults.
 const MAX_STREAMS: u32 = 256;
@@ -46,10 +46,11 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) {
     let presence = Arc::new(presence);
+    let lingering = lingering::keep(&stream);
     let Some(stream) = enter(stream, &presence, &door).await else { return };
     presence.settle();
     let service = TowerToHyperService::new(tower::service_fn(noted(Arc::clone(&presence), router)));
-    let builder = builder(door.tls.is_some());
+    let builder = builder(&stream);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let farewell = tokio::select! {
         biased;
@@ -57,7 +58,7 @@ pub(super) async fn serve(
             if let Err(error) = ended {
                 debug!(error, "connection ended");
             }
-            return;
+            return lingering::close(lingering).await;
         }
         () = stop.cancelled() => DRAIN,
         () = presence.sent_away() => {
@@ -70,8 +71,9 @@ pub(super) async fn serve(
         }
     };
     connection.as_mut().graceful_shutdown();
-    if timeout(farewell, connection).await.is_err() {
-        debug!("connection broken off");
+    match timeout(farewell, connection).await {
+        Ok(_) => lingering::close(lingering).await,
+        Err(_) => debug!("connection broken off"),
     }
 }
 
@@ -122,8 +124,16 @@ where
     }
 }
 
-fn builder(is_tls: bool) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+/// For the protocol that was agreed on: a builder that looks for itself would drop, when it is to stop, whose first bytes
+/// are still on their way. Probes and scrapes in clear text are HTTP/1.1.
+fn builder(stream: &Stream) -> auto::Builder<TokioExecutor> {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = match stream {
+        Either::Left(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) => {
+            builder.http2_only()
+        }
+        _ => builder.http1_only(),
+    };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(MAX_BUFFER);
     builder
         .http2()
@@ -136,6 +146,5 @@ fn builder(is_tls: bool) -> auto::Builder<TokioExecutor> {
         .max_local_error_reset_streams(MAX_ERRORS)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
-    // Probes and scrapes in clear text are HTTP/1.1.
-    if is_tls { builder } else { builder.http1_only() }
+    builder
 }

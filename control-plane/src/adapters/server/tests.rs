@@ -90,6 +90,22 @@ async fn an_idle_connection_does_not_hold_the_server() {
     timeout(Duration::from_secs(5), world.server).await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn a_client_that_still_writes_while_the_server_stops_is_not_reset() {
+    let world = World::start().await;
+    let mut stream = world.connect(b"http/1.1").await;
+    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.unwrap();
+    world.stop.cancel();
+    assert!(rest(&mut stream).await.ends_with("ok"));
+    for _ in 0..5 {
+        stream.write_all(request).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// The type of the next frame.
 async fn frame(stream: &mut client::TlsStream<TcpStream>) -> u8 {
     let mut head = [0; 9];
