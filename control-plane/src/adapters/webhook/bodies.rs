@@ -130,6 +130,11 @@ mod tests {
         let hurried = Deadline(Instant::now() + Duration::from_millis(700));
         assert_eq!(bodies.read(trickling(), hurried).await.unwrap_err(), Refusal::SlowBody);
         assert_eq!(start.elapsed(), BODY_TIME + Duration::from_millis(700));
+        let answer = Refusal::SlowBody.answer(&bodies.metrics);
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["retry-after"]),
+            (429, &HeaderValue::from_static("1"))
+        );
     }
 
     #[tokio::test]

@@ -27,10 +27,10 @@ pub(super) enum Refusal {
 impl Refusal {
     fn status(self) -> StatusCode {
         match self {
-            Self::Overload => StatusCode::TOO_MANY_REQUESTS,
+            // It may be we who are slow.
+            Self::Overload | Self::SlowBody => StatusCode::TOO_MANY_REQUESTS,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::BrokenBody | Self::NotReview => StatusCode::BAD_REQUEST,
         }
     }
@@ -49,10 +49,11 @@ impl Refusal {
     /// The answer, counted. A 429 tells the API server to come back in a second; it does, within its timeout.
     pub(super) fn answer(self, metrics: &Metrics) -> Response {
         let mut response = (self.status(), format!("{self}\n")).into_response();
-        if self == Self::Overload {
+        if self.status() == StatusCode::TOO_MANY_REQUESTS {
             metrics.count_shed();
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        } else {
+        }
+        if self != Self::Overload {
             metrics.count_refused(self.label());
         }
         response
