@@ -7,6 +7,7 @@ mod admission;
 mod fence;
 mod flags;
 mod gates;
+mod injection;
 mod people;
 mod recovery;
 mod sidecars;
@@ -38,6 +39,7 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         admission::trials(world),
         fence::trials(world),
         gates::trials(world),
+        injection::trials(world),
         people::trials(world),
         sidecars::trials(world),
     ];
