@@ -1,4 +1,4 @@
-//! The watch of all LimitRanges and ResourceQuotas, trimmed before anything is kept.
+//! The watch of all `LimitRanges` and `ResourceQuotas`, trimmed before anything is kept.
 
 use std::{fmt::Debug, mem};
 
@@ -26,9 +26,11 @@ struct Kind<S, U, T> {
     trim: fn(S, Option<U>) -> T,
 }
 
+type Make = Box<dyn FnOnce(&mut Limits) + Send>;
+
 /// A change of the index, ready to be made.
 struct Change {
-    make: Box<dyn FnOnce(&mut Limits) + Send>,
+    make: Make,
     /// The kind of which all objects are known now.
     listed: Option<String>,
 }
@@ -84,7 +86,7 @@ fn change<S: Clone, U: Clone, T: Clone + Send + 'static>(
         let (namespace, name) = named(object.metadata)?;
         Some((namespace, name, trim(object.spec, object.status)))
     };
-    let (make, listed): (Box<dyn FnOnce(&mut Limits) + Send>, _) = match event {
+    let (make, listed): (Make, _) = match event {
         Ok(Event::Init) => {
             list.clear();
             return None;

@@ -109,9 +109,9 @@ pub enum Skip {
     PlanTooLong,
     /// Annotations that leave no room for the report.
     AnnotationsFull,
-    /// A LimitRange would refuse the pod because of the sidecar.
+    /// A `LimitRange` would refuse the pod because of the sidecar.
     LimitRange,
-    /// A ResourceQuota has room for the pod, and none for the sidecar.
+    /// A `ResourceQuota` has room for the pod, and none for the sidecar.
     Quota,
     /// Sidecars that were injected before did not run.
     Paused,
@@ -244,7 +244,8 @@ fn inject(pod: &Pod<'_>, wanted: &Wanted, surroundings: &Surroundings<'_>) -> Re
         Sidecar::Current => {}
         Sidecar::OtherPlan(variable) => operations.push(patch::plan(&variable, &wanted.plan)),
         replaced @ (Sidecar::Absent | Sidecar::Stale(_)) => {
-            let fitting = resources::fit(pod, &wanted.resources, surroundings.limits).map_err(misfit)?;
+            let fitting = resources::fit(pod, &wanted.resources, surroundings.limits);
+            let fitting = fitting.map_err(|misfit| unfit(&misfit))?;
             let container = container::sidecar(pod, &wanted.plan, fitting.json, surroundings.template);
             operations.extend(patch::sidecar(pod, &replaced, container));
             warnings.extend(fitting.warning);
@@ -263,7 +264,7 @@ fn inject(pod: &Pod<'_>, wanted: &Wanted, surroundings: &Surroundings<'_>) -> Re
     Ok(Decision::Injected { operations, warnings })
 }
 
-fn misfit(misfit: Misfit) -> Decision {
+fn unfit(misfit: &Misfit) -> Decision {
     let reason = match misfit {
         Misfit::Quota(..) => Skip::Quota,
         Misfit::Range(..) | Misfit::Default(..) | Misfit::Pod(_) => Skip::LimitRange,

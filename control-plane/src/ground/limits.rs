@@ -1,4 +1,4 @@
-//! What the namespaces permit their pods: LimitRanges and ResourceQuotas, as the watch last showed them.
+//! What the namespaces permit their pods: `LimitRanges` and `ResourceQuotas`, as the watch last showed them.
 
 mod index;
 mod quota;
@@ -13,9 +13,9 @@ pub use range::{Bounds, LimitRange, Of, RangeSpec, Refusal};
 /// The limits of all namespaces.
 #[derive(Debug, Default)]
 pub struct Limits {
-    /// LimitRanges
+    /// `LimitRanges`
     pub ranges: Index<LimitRange>,
-    /// ResourceQuotas
+    /// `ResourceQuotas`
     pub quotas: Index<Quota>,
 }
 
@@ -30,9 +30,9 @@ impl Limits {
 /// The limits of one namespace, by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NamespaceLimits {
-    /// LimitRanges
+    /// `LimitRanges`
     pub ranges: Arc<Named<LimitRange>>,
-    /// ResourceQuotas
+    /// `ResourceQuotas`
     pub quotas: Arc<Named<Quota>>,
 }
 

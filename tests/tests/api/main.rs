@@ -15,6 +15,7 @@ mod hostile;
 mod leader;
 mod manifests;
 mod overload;
+mod injection;
 mod people;
 mod pod_fence;
 mod recovery;
@@ -62,6 +63,7 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         fence::trials(world),
         gates::trials(world),
         holding::trials(world),
+        injection::trials(world),
         people::trials(world),
         pod_fence::trials(world),
         rights::trials(world),

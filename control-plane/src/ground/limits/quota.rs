@@ -1,4 +1,4 @@
-//! A ResourceQuota: which pods it counts, what it demands of them, and what it has left.
+//! A `ResourceQuota`: which pods it counts, what it demands of them, and what it has left.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const NEARLY_FULL: i32 = 3;
 
 type Quantities = BTreeMap<Box<str>, Box<str>>;
 
-/// `spec` of a ResourceQuota, as far as it is read.
+/// `spec` of a `ResourceQuota`, as far as it is read.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct QuotaSpec {
@@ -39,7 +39,7 @@ struct Expression {
     values: Vec<Box<str>>,
 }
 
-/// `status` of a ResourceQuota, as far as it is read.
+/// `status` of a `ResourceQuota`, as far as it is read.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct QuotaStatus {
@@ -47,7 +47,7 @@ pub struct QuotaStatus {
     used: Quantities,
 }
 
-/// A ResourceQuota, as far as it is about pods' CPU and memory.
+/// A `ResourceQuota`, as far as it is about pods' CPU and memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Quota {
     scopes: Vec<Expression>,
@@ -93,13 +93,13 @@ pub enum Shortage {
     )]
     Full {
         /// What is left
-        left: Quantity,
+        left: String,
         /// Of what
         name: &'static str,
         /// For how many pods
         pods: i32,
         /// What a sidecar adds
-        extra: Quantity,
+        extra: String,
     },
 }
 
@@ -142,7 +142,10 @@ impl Counted {
         // Of a quota that is over-used, a pod that takes nothing still gets its nothing.
         let fits_alone = |pods: i32| without.is_zero() || without.times(pods) <= left;
         match (1..=NEARLY_FULL).find(|pods| fits_alone(*pods) && with.times(*pods) > left) {
-            Some(pods) => Err(Shortage::Full { left, name: self.name(), pods, extra }),
+            Some(pods) => {
+                let (left, extra) = (left.to_string(), extra.to_string());
+                Err(Shortage::Full { left, name: self.name(), pods, extra })
+            }
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! A LimitRange: what it sets by default, and what it refuses.
+//! A `LimitRange`: what it sets by default, and what it refuses.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,7 +9,7 @@ use crate::ground::{
     resources::{Amounts, Resource},
 };
 
-/// `spec` of a LimitRange, as far as it is read.
+/// `spec` of a `LimitRange`, as far as it is read.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct RangeSpec {
     #[serde(default)]
@@ -29,7 +29,7 @@ struct ItemSpec {
     default_request: Quantities,
 }
 
-/// A LimitRange, as far as it is about containers' and pods' CPU and memory.
+/// A `LimitRange`, as far as it is about containers' and pods' CPU and memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitRange {
     items: Vec<Item>,
@@ -65,7 +65,7 @@ pub struct Bounds {
     pub ratio: Option<Quantity>,
 }
 
-/// Why a LimitRange refuses amounts.
+/// Why a `LimitRange` refuses amounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     of: Of,

@@ -5,7 +5,7 @@ use crate::ground::{
     pod::{Container, Pod, Resources, Texts},
 };
 
-/// A resource that LimitRanges, quotas and QoS classes are about, as far as the sidecar is concerned.
+/// A resource that `LimitRanges`, quotas and `QoS` classes are about, as far as the sidecar is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
     /// Cores
@@ -59,7 +59,7 @@ impl Amounts {
     }
 
     /// Those of all of `pod`'s containers together (init containers run one after the other, native sidecars go on), as
-    /// LimitRanges and quotas count them, with `sidecar` in the place of one of ours.
+    /// `LimitRanges` and quotas count them, with `sidecar` in the place of one of ours.
     #[must_use]
     pub fn of_pod(pod: &Pod<'_>, resource: Resource, sidecar: Option<&Self>) -> Self {
         let whole = Self::of(pod.spec.resources.as_ref(), resource);

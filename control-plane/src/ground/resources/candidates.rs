@@ -45,13 +45,13 @@ impl<'w> Wish<'w> {
     }
 }
 
-/// Candidates for a pod of `class`; `counts_limit` where a quota counts the limits of `resource`.
+/// Candidates for a pod of `class`; `counts_limits` where a quota counts the limits of `resource`.
 pub(super) fn candidates(
     class: QosClass,
     resource: Resource,
     wish: Wish<'_>,
     bounds: &Bounds,
-    counts_limit: bool,
+    counts_limits: bool,
 ) -> Vec<Amounts> {
     let usual = match resource {
         Resource::Cpu => &CPU,
@@ -64,13 +64,13 @@ pub(super) fn candidates(
         QosClass::BestEffort => vec![Amounts::default(), nothing],
         QosClass::PodLevel => {
             let unwished = Wish { request: None, limit: None };
-            let limited = limited(unwished, usual, bounds);
-            vec![Amounts::default(), limited, unlimited(unwished, usual, bounds), nothing]
+            let (capped, free) = (limited(unwished, usual, bounds), unlimited(unwished, usual, bounds));
+            vec![Amounts::default(), capped, free, nothing]
         }
         QosClass::Burstable => {
-            let (with, without) = (limited(wish, usual, bounds), unlimited(wish, usual, bounds));
-            let likes_limit = wish.limit.is_some() || counts_limit || resource == Resource::Memory;
-            let (first, second) = if likes_limit { (with, without) } else { (without, with) };
+            let (capped, free) = (limited(wish, usual, bounds), unlimited(wish, usual, bounds));
+            let likes_limit = wish.limit.is_some() || counts_limits || resource == Resource::Memory;
+            let (first, second) = if likes_limit { (capped, free) } else { (free, capped) };
             vec![first, second, tight(wish, usual, bounds)]
         }
     }

@@ -1,6 +1,6 @@
 //! The first candidate that the namespace takes.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     Amounts, QosClass, Resource,
@@ -25,10 +25,10 @@ pub struct Fitting {
 /// Why no sidecar fits into a pod.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
-    /// A LimitRange would refuse the pod.
+    /// A `LimitRange` would refuse the pod.
     #[error("LimitRange {0:?} {1}")]
-    Range(String, Refusal),
-    /// A LimitRange's default would give the sidecar less than it needs, or the pod another class.
+    Range(String, Box<Refusal>),
+    /// A `LimitRange`'s default would give the sidecar less than it needs, or the pod another class.
     #[error(
         "LimitRange {0:?} has defaults for {1} that the sidecar cannot live with; give the pod's own containers \
              requests and limits"
@@ -39,13 +39,14 @@ pub enum Misfit {
     Pod(&'static str),
     /// A quota has no room.
     #[error("ResourceQuota {0:?} {1}")]
-    Quota(String, Shortage),
+    Quota(String, Box<Shortage>),
 }
 
 /// The sidecar's resources in `pod`, which asks for `wishes`, under `limits`.
 pub fn fit(pod: &Pod<'_>, wishes: &ResourceSettings, limits: &NamespaceLimits) -> Result<Fitting, Misfit> {
     let class = qos_class(pod);
-    let quotas = limits.quotas.iter().filter(|(_, quota)| quota.matches(pod, class));
+    let quotas = limits.quotas.iter().map(|(name, quota)| (&**name, quota));
+    let quotas = quotas.filter(|(_, quota)| quota.matches(pod, class));
     let namespace = Namespace { pod, class, limits, quotas: quotas.collect() };
     let (cpu, memory) =
         (namespace.choose(Resource::Cpu, wishes)?, namespace.choose(Resource::Memory, wishes)?);
@@ -72,12 +73,8 @@ fn to_json(chosen: &[(Resource, &Amounts)]) -> Value {
         set.map(|(resource, quantity)| (resource.name().to_owned(), quantity.to_string().into())).collect()
     };
     let parts = [("limits", part(|amounts| &amounts.limit)), ("requests", part(|amounts| &amounts.request))];
-    json!(Map::from_iter(
-        parts
-            .into_iter()
-            .filter(|(_, part)| !part.is_empty())
-            .map(|(name, part)| (name.to_owned(), part.into()))
-    ))
+    let parts = parts.into_iter().filter(|(_, part)| !part.is_empty());
+    parts.map(|(name, part)| (name.to_owned(), Value::Object(part))).collect::<Map<_, _>>().into()
 }
 
 /// What a sidecar has to fit into.
@@ -86,7 +83,7 @@ struct Namespace<'n, 'a> {
     class: QosClass,
     limits: &'n NamespaceLimits,
     /// Those that count the pod.
-    quotas: Vec<(&'n Box<str>, &'n Quota)>,
+    quotas: Vec<(&'n str, &'n Quota)>,
 }
 
 impl Namespace<'_, '_> {
@@ -114,7 +111,7 @@ impl Namespace<'_, '_> {
             range
                 .check(Of::Container, resource, &sidecar)
                 .and_then(|()| range.check(Of::Pod, resource, &with))
-                .map_err(|refusal| Misfit::Range(name.to_string(), refusal))?;
+                .map_err(|refusal| Misfit::Range(name.to_string(), refusal.into()))?;
         }
         if self.class == QosClass::PodLevel && !self.fits_into_pod(resource, &sidecar) {
             return Err(Misfit::Pod(resource.name()));
@@ -127,7 +124,7 @@ impl Namespace<'_, '_> {
             with: &with.with_overhead(self.pod, resource),
         };
         self.quotas.iter().try_for_each(|(name, quota)| {
-            quota.check(&claim).map_err(|shortage| Misfit::Quota(name.to_string(), shortage))
+            quota.check(&claim).map_err(|shortage| Misfit::Quota(name.to_string(), shortage.into()))
         })
     }
 
