@@ -77,7 +77,7 @@ END
 # An overlay may have renamed it.
 own_namespace() {
   local name
-  name=$(kubectl kustomize "$(overlay_folder)" | awk '/^kind: / { kind = $2 } kind == "Namespace" && /^  name: / { print $2; exit }')
+  name=$(kubectl kustomize "$(overlay_folder)" | awk '/^kind: / { kind = $2 } kind == "Namespace" && /^  name: / { print $2 }')
   printf '%s\n' "${name:?the manifests hold no namespace}"
 }
 
