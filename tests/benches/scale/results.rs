@@ -132,8 +132,10 @@ fn control_plane(figures: &Figures, pods: [usize; 2]) -> Table {
     let mut table = Table::new("The control plane", ["", "no pods", &few, &many, "growth"]);
     for (what, name) in CONTROL_PLANE {
         let of = |pods: usize| figures.text(&name.replace("PODS", &pods.to_string()));
-        let growth = growth(figures, name, pods);
-        table.add([what.to_owned(), of(0), of(pods[0]), of(pods[1]), format!("× {growth:.2}")]);
+        // Nothing grows from nothing.
+        let growth = Some(growth(figures, name, pods)).filter(|growth| growth.is_finite());
+        let growth = growth.map(|growth| format!("× {growth:.2}")).unwrap_or_default();
+        table.add([what.to_owned(), of(0), of(pods[0]), of(pods[1]), growth]);
     }
     let each = figures.text("waiting_pod_bytes");
     table.add(["memory of each waiting pod".to_owned(), String::new(), String::new(), each, String::new()]);
