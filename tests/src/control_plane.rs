@@ -164,11 +164,6 @@ impl World {
         &self.arguments
     }
 
-    /// What the control plane says of its readiness, with its status line.
-    pub async fn readiness(&self) -> anyhow::Result<String> {
-        http_get(self.health_port, "/readyz").await
-    }
-
     /// What the control plane logged so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -27,6 +27,7 @@ fn webhook() -> &'static Webhook {
             limits: watch::Sender::new(Limits::default()).subscribe(),
             barriers: watch::Sender::new(Arc::default()).subscribe(),
             metrics: Metrics::default(),
+            own_namespace: "kube-booster-system".into(),
         }
     })
 }

@@ -13,7 +13,7 @@ use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, InvalidDnsNameError, ServerName},
+    pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -37,6 +37,8 @@ pub struct Webhook {
     pub server_name: String,
     /// The namespace of the pod that it is asked for
     pub namespace: String,
+    /// What we show when we are asked who calls
+    pub own: Arc<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 }
 
 /// Why the webhook would not inject anything for the API server.
@@ -114,12 +116,14 @@ impl Webhook {
         let stream = TcpStream::connect(&addresses[..]).await.map_err(CallError::Connect)?;
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(roots.iter().cloned());
+        let (chain, key) = (self.own.0.clone(), self.own.1.clone_key());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| CallError::Tls(io::Error::other(error)))?
             .with_root_certificates(store)
-            .with_no_client_auth();
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| CallError::Tls(io::Error::other(error)))?;
         let name = ServerName::try_from(self.server_name.clone())?;
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(CallError::Tls)
     }

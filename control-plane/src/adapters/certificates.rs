@@ -15,7 +15,7 @@ pub use authorities::Authorities;
 pub use authority::{Authority, AuthorityError};
 pub use bundle::Bundle;
 use clap::Args;
-pub use clients::{ClientCa, ClientCaError};
+pub use clients::{ClientCa, ClientCaError, OwnCaller};
 pub use configuration::{
     BundleError, CONFIGURATION, Live, apply as apply_bundle, read as read_configuration,
 };

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::Stop;
 use crate::adapters::{
-    certificates::{ClientCa, Served},
+    certificates::{ClientCa, OwnCaller, Served},
     server,
 };
 
@@ -20,14 +20,21 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Callers {
     file: Option<(PathBuf, ClientCa)>,
+    own: OwnCaller,
 }
 
 impl Callers {
     /// Reads the CA, where there is one.
     pub(super) async fn read(file: Option<&PathBuf>) -> anyhow::Result<Self> {
-        let Some(path) = file else { return Ok(Self { file: None }) };
-        let ca = ClientCa::read(path).await.context("cannot use --client-ca-file")?;
-        Ok(Self { file: Some((path.clone(), ca)) })
+        let own = OwnCaller::generate().context("cannot make a certificate")?;
+        let Some(path) = file else { return Ok(Self { file: None, own }) };
+        let ca = ClientCa::read(path, &own).await.context("cannot use --client-ca-file")?;
+        Ok(Self { file: Some((path.clone(), ca)), own })
+    }
+
+    /// Us, when we try out our own webhook.
+    pub(super) fn own(&self) -> &OwnCaller {
+        &self.own
     }
 
     /// The webhook's TLS with `served`, as it is now and will be.
@@ -39,7 +46,7 @@ impl Callers {
     pub(super) async fn keep(self, served: Served, tls: watch::Sender<TlsAcceptor>, stop: Stop) {
         let Some((path, mut current)) = self.file else { return stop.cancelled().await };
         while stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_some() {
-            match ClientCa::read(&path).await {
+            match ClientCa::read(&path, &self.own).await {
                 Ok(ca) if ca.is_same(&current) => {}
                 Ok(ca) => {
                     info!("another CA of callers");

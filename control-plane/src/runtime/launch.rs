@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use kube::Client;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -34,6 +35,9 @@ use crate::{
 const QUEUE: usize = 1_024;
 /// People that wait for a list of missed pods.
 const QUESTIONS: usize = 16;
+
+/// A chain with its key.
+type Certified = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// What every part is made of.
 pub(super) struct Launch<'l> {
@@ -77,7 +81,8 @@ impl Launch<'_> {
     ) -> anyhow::Result<()> {
         let listener = listen::on_all(self.options.webhook.webhook_port).await?;
         let (template, metrics) = (identity.template(), self.metrics.clone());
-        let webhook = Webhook { template, limits, barriers, metrics };
+        let own_namespace = self.options.namespace.as_str().into();
+        let webhook = Webhook { template, limits, barriers, metrics, own_namespace };
         let router = webhook::router(webhook, self.options.webhook.webhook_max_concurrency);
         let (served, tls) = (identity.served(), callers.tls(&identity.served()));
         let door = Door {
@@ -168,13 +173,14 @@ impl Launch<'_> {
         Ok(())
     }
 
-    pub(super) fn self_check(&mut self, identity: &Identity, passed: Pending) {
+    pub(super) fn self_check(&mut self, identity: &Identity, own: Certified, passed: Pending) {
         let webhook = caller::Webhook {
             port: self.options.webhook.webhook_port,
             path: webhook::PATH,
             user_agent: webhook::SELF_CHECK,
             server_name: certificates::webhook_server_name(&self.options.namespace),
             namespace: self.options.namespace.clone(),
+            own: Arc::new(own),
         };
         let check = SelfCheck { webhook, live: identity.live(), metrics: self.metrics.clone() };
         self.tasks.spawn_until_stop("self-check", check.run(passed));

@@ -95,10 +95,11 @@ mod tests {
     use crate::{
         adapters::{
             admin::Readiness,
-            certificates::{Authorities, Served},
-            server, webhook,
+            certificates::{Authorities, OwnCaller, Served},
+            server::{self, Door},
+            webhook,
         },
-        ground::injection::SidecarTemplate,
+        ground::{injection::SidecarTemplate, limits::Limits},
         runtime::Stop,
     };
 
@@ -113,6 +114,7 @@ mod tests {
             user_agent: webhook::SELF_CHECK,
             server_name: name,
             namespace: "ours".to_owned(),
+            own: Arc::new(OwnCaller::generate().unwrap().certified()),
         };
         let template = SidecarTemplate {
             image: "sidecar".to_owned(),
@@ -120,11 +122,18 @@ mod tests {
             report_server_name: "reports".to_owned(),
             report_ca: "CA".to_owned(),
         };
-        let served =
-            webhook::Webhook { template: watch::channel(Arc::new(template)).1, metrics: Metrics::default() };
-        let tls = server::tls(Arc::new(Served::new(serving)), &[b"h2", b"http/1.1"]);
+        let served = webhook::Webhook {
+            template: watch::channel(Arc::new(template)).1,
+            limits: watch::channel(Limits::default()).1,
+            barriers: watch::channel(Arc::default()).1,
+            metrics: Metrics::default(),
+            own_namespace: "ours".into(),
+        };
+        let tls = server::tls(Arc::new(Served::new(serving)), None, &[b"h2", b"http/1.1"]);
+        let tls = Some(watch::Sender::new(tls).subscribe());
+        let door = Door { name: "webhook", limits: server::WEBHOOK, tls, metrics: Metrics::default() };
         let stop = Stop::new();
-        tokio::spawn(server::serve(listener, tls, webhook::router(served), stop.clone()));
+        tokio::spawn(server::serve(listener, door, webhook::router(served, 1), stop.clone()));
         (caller, stop)
     }
 

@@ -68,12 +68,13 @@ async fn start(
     let identity = launch.identity().await;
     let limits = launch.limits(awaited.limits);
     let (barriers, shown) = watch::channel(Arc::default());
+    let own = callers.own().certified();
     launch.webhook(&identity, callers, limits.clone(), shown).await?;
     let (calls, questions) = launch.reports(&identity).await?;
     let news = launch.gatekeeper(calls, barriers, awaited.pods);
     let leads = launch.election();
     launch.scan((identity.template(), limits), news, leads.clone(), questions).await?;
-    launch.self_check(&identity, awaited.webhook);
+    launch.self_check(&identity, own, awaited.webhook);
     launch.certificates(identity, awaited.certificate, leads);
     info!("serving");
     Ok(())

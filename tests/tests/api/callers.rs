@@ -26,6 +26,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
 /// A client's certificate with its key.
 fn certificate(authority: &Authority) -> anyhow::Result<(String, String)> {
     let issuer = Issuer::from_ca_cert_pem(authority.certificate(), KeyPair::from_pem(&authority.key())?)?;
@@ -36,7 +40,7 @@ fn certificate(authority: &Authority) -> anyhow::Result<(String, String)> {
 }
 
 async fn verified() -> anyhow::Result<()> {
-    let (ours, other) = (Authority::generate()?, Authority::generate()?);
+    let (ours, other) = (Authority::generate(now())?, Authority::generate(now())?);
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), ours.certificate())?;
     let world = World::start(&[&format!("--client-ca-file={}", file.path().display())]).await?;

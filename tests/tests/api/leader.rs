@@ -85,7 +85,7 @@ async fn lingers() -> anyhow::Result<()> {
     world.ask_control_plane_to_end()?;
     let start = Instant::now();
     eventually("a replica that is not ready", SOON, async || {
-        Ok(world.readiness().await?.contains("503 Service Unavailable").then_some(()))
+        Ok(world.readiness().await?.contains("stopping").then_some(()))
     })
     .await?;
     let mut index = 0;

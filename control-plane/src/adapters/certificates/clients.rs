@@ -6,9 +6,10 @@ use std::{
     sync::Arc,
 };
 
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::{
     RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
     server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
@@ -49,6 +50,30 @@ pub enum ClientCaError {
     },
 }
 
+/// What we show to our own webhook when we try it out: made with each start, and nowhere else.
+#[derive(Debug)]
+pub struct OwnCaller {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl OwnCaller {
+    /// A new certificate that nobody has signed.
+    pub fn generate() -> Result<Self, rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.self_signed(&key)?.der().clone();
+        Ok(Self { certificate, key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() })
+    }
+
+    /// The chain of one, with its key.
+    #[must_use]
+    pub fn certified(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (vec![self.certificate.clone()], self.key.clone_key())
+    }
+}
+
 /// A CA, as it was in its file.
 #[derive(Debug, Clone)]
 pub struct ClientCa {
@@ -57,8 +82,8 @@ pub struct ClientCa {
 }
 
 impl ClientCa {
-    /// Reads the CA certificates in the PEM file at `path`.
-    pub async fn read(path: &Path) -> Result<Self, ClientCaError> {
+    /// Reads the CA certificates in the PEM file at `path`; `own` may call besides.
+    pub async fn read(path: &Path, own: &OwnCaller) -> Result<Self, ClientCaError> {
         let owned = || path.to_owned();
         let pem = tokio::fs::read(path)
             .await
@@ -67,6 +92,10 @@ impl ClientCa {
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|source| ClientCaError::Pem { path: owned(), source })?;
             roots.add(certificate).map_err(|source| ClientCaError::Certificate { path: owned(), source })?;
+        }
+        if !roots.is_empty() {
+            let own = own.certificate.clone();
+            roots.add(own).map_err(|source| ClientCaError::Certificate { path: owned(), source })?;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
@@ -95,12 +124,13 @@ mod tests {
     async fn read(text: &[u8]) -> Result<ClientCa, ClientCaError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        ClientCa::read(file.path()).await
+        ClientCa::read(file.path(), &OwnCaller::generate().unwrap()).await
     }
 
     #[tokio::test]
     async fn a_file_that_is_missing_empty_or_garbled_is_named() {
-        let missing = ClientCa::read(Path::new("/nowhere/ca.crt")).await.unwrap_err();
+        let own = OwnCaller::generate().unwrap();
+        let missing = ClientCa::read(Path::new("/nowhere/ca.crt"), &own).await.unwrap_err();
         assert_eq!(missing.to_string(), "cannot read /nowhere/ca.crt");
         for text in [&b""[..], b"garbage", &[0xff; 99]] {
             assert!(matches!(read(text).await, Err(ClientCaError::Empty { .. })));
@@ -113,7 +143,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_with_one_ca_or_two_is_taken() {
-        let (one, other) = (Authority::generate().unwrap(), Authority::generate().unwrap());
+        let [one, other] = [0, 1].map(|now| Authority::generate(now).unwrap());
         let both = [one.certificate(), other.certificate()].concat();
         let (one, both) =
             (read(one.certificate().as_bytes()).await.unwrap(), read(both.as_bytes()).await.unwrap());

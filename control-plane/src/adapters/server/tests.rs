@@ -27,10 +27,11 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let authority = Authority::generate().unwrap();
+        let now = jiff::Timestamp::now().as_second();
+        let authority = Authority::generate(now).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.certificate().as_bytes()).unwrap()).unwrap();
-        let certificate = Served::new(authority.issue(vec!["localhost".to_owned()]).unwrap());
+        let certificate = Served::new(authority.issue(vec!["localhost".to_owned()], None, now).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, stop) = (listener.local_addr().unwrap().port(), CancellationToken::new());
         let (sender, asked) = mpsc::channel(1);

@@ -25,6 +25,7 @@ fn pod(state: State) -> Observed {
             restarts: 0,
             awaited: Some(at(100)),
         })),
+        says_why: false,
     }
 }
 
