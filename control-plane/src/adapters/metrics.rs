@@ -506,7 +506,6 @@ mod tests {
         metrics.count_refused("media_type");
         metrics.connection_closed("webhook", "idle");
         metrics.count_exchange(Cause::Pull, "exchanged");
-        drop(metrics.review());
         metrics.certificate_expires("ca", 7);
         metrics.certificate_failed("ca_secret");
         metrics.self_check_failed();

@@ -409,14 +409,14 @@ impl Entry {
     fn opening_by_itself(&self, grace: Duration, now: Timestamp) -> Option<Opening> {
         match &self.observed.gate {
             Gate::Closed(Some(record)) => Some(Opening::again(&self.observed, (**record).clone(), now)),
-            Gate::Closed(None) => Some(match self.given_up {
-                Some(trouble) => Opening::without_sidecar(&self.observed, trouble, now),
-                None => {
-                    let deadline = readiness::deadline(&self.observed, grace)?;
-                    let by_deadline = if self.is_stray { Opening::of_stray } else { Opening::by_deadline };
-                    by_deadline(&self.observed, deadline)
+            Gate::Closed(None) => {
+                if let Some(trouble) = self.given_up {
+                    return Some(Opening::without_sidecar(&self.observed, trouble, now));
                 }
-            }),
+                let deadline = readiness::deadline(&self.observed, grace)?;
+                let by_deadline = if self.is_stray { Opening::of_stray } else { Opening::by_deadline };
+                Some(by_deadline(&self.observed, deadline))
+            }
             Gate::Open | Gate::Absent => None,
         }
     }

@@ -151,7 +151,7 @@ impl Scanner {
         loop {
             let text = census::page(&self.client, &asked).await?;
             let page: Page<'_> = serde_json::from_str(&text).context("cannot read the list of pods")?;
-            for finding in self.findings(&page, &namespaces) {
+            for finding in self.findings(&page, namespaces) {
                 match finding {
                     Finding::Missed(missed) => found.missed.push(missed),
                     Finding::Skipped(skipped) => found.skipped.push(skipped),

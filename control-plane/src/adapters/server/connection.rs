@@ -71,10 +71,10 @@ pub(super) async fn serve(
         }
     };
     connection.as_mut().graceful_shutdown();
-    match timeout(farewell, connection).await {
-        Ok(_) => lingering::close(lingering).await,
-        Err(_) => debug!("connection broken off"),
+    if timeout(farewell, connection).await.is_err() {
+        return debug!("connection broken off");
     }
+    lingering::close(lingering).await;
 }
 
 type Stream = Either<TlsStream<TcpStream>, TcpStream>;
