@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use control_plane::ground::annotations::Quantity;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
     Api,
