@@ -105,8 +105,10 @@ impl Golden {
         for (part, amounts) in self.resources().as_object().into_iter().flatten() {
             for (resource, amount) in amounts.as_object().into_iter().flatten() {
                 let found = found.map(|container| &container["resources"][part][resource]);
+                // The API server writes amounts in its own way.
+                let read = |text: &Value| text.as_str()?.parse::<Quantity>().ok();
                 ensure!(
-                    found == Some(amount),
+                    found.and_then(read) == read(amount),
                     "{}: {part} of {resource} are {found:?}, not {amount}",
                     self.name
                 );
