@@ -10,12 +10,9 @@ use crate::ground::pod::Pod;
 const NON_ROOT_USER: i64 = 65532;
 /// The shortest that Kubernetes gives.
 const TOKEN_SECONDS: u32 = 600;
-/// Where the API server mounts the pod's own token into every container that has nothing there.
-const API_TOKEN_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A native sidecar that conforms to the Pod Security level `restricted`.
 pub(super) fn sidecar(pod: &Pod<'_>, plan: &Plan, resources: Value, template: &SidecarTemplate) -> Value {
-    let mount = |path: &str| json!({"name": names::SIDECAR_VOLUME, "mountPath": path, "readOnly": true});
     let mut container = json!({
         "name": names::SIDECAR_CONTAINER,
         "image": template.image,
@@ -28,7 +25,7 @@ pub(super) fn sidecar(pod: &Pod<'_>, plan: &Plan, resources: Value, template: &S
             "runAsNonRoot": true,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumeMounts": [mount(names::SIDECAR_MOUNT), mount(API_TOKEN_MOUNT)],
+        "volumeMounts": [{"name": names::SIDECAR_VOLUME, "mountPath": names::SIDECAR_MOUNT, "readOnly": true}],
     });
     if resources.as_object().is_some_and(|resources| !resources.is_empty()) {
         container["resources"] = resources;
