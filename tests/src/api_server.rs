@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use kube::{Client, Config, config::KubeConfigOptions, config::Kubeconfig};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -145,6 +145,7 @@ fn start_api_server(folder: &Path, etcd_url: &str, port: u16) -> anyhow::Result<
         .arg(format!("--token-auth-file={}", file("tokens.csv")))
         .arg(format!("--service-account-key-file={}", file("accounts.pub")))
         .arg(format!("--service-account-signing-key-file={}", file("accounts.key")))
+        .arg(format!("--admission-control-config-file={}", file("admission.yaml")))
         .arg("--service-account-issuer=https://kubernetes.default.svc")
         .args(["--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=RBAC", "--allow-privileged"])
         // These keep threads and memory for what no test here asks for.
@@ -160,12 +161,14 @@ fn write_identities(folder: &Path) -> anyhow::Result<()> {
     let ca = ca_params.self_signed(&ca_key)?.pem();
     let key = KeyPair::generate()?;
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])?;
-    let certificate = params.signed_by(&key, &Issuer::new(ca_params, &ca_key))?;
+    let issuer = Issuer::new(ca_params, &ca_key);
+    let certificate = params.signed_by(&key, &issuer)?;
     let write = |name: &str, text: &str| fs::write(folder.join(name), text);
     write("ca.crt", &ca)?;
     write("server.crt", &certificate.pem())?;
     write("server.key", &key.serialize_pem())?;
     write("tokens.csv", &format!("{ADMIN_TOKEN},admin,admin,system:masters\n"))?;
+    write_client(folder, &issuer)?;
     write_account_key(folder, "")
 }
 
@@ -174,5 +177,26 @@ fn write_account_key(folder: &Path, others: &str) -> anyhow::Result<()> {
     let accounts = KeyPair::generate()?;
     fs::write(folder.join("accounts.key"), accounts.serialize_pem())?;
     fs::write(folder.join("accounts.pub"), accounts.public_key_pem() + others)?;
+    Ok(())
+}
+
+/// What the API server shows to webhooks that ask who calls: a certificate of its own CA.
+fn write_client(folder: &Path, issuer: &Issuer<'_, &KeyPair>) -> anyhow::Result<()> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    fs::write(folder.join("client.crt"), params.signed_by(&key, issuer)?.pem())?;
+    fs::write(folder.join("client.key"), key.serialize_pem())?;
+    let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "users": [{"name": "*", "user": {
+        "client-certificate": folder.join("client.crt"), "client-key": folder.join("client.key")}}]});
+    fs::write(folder.join("webhooks.kubeconfig"), kubeconfig.to_string())?;
+    let admission = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration",
+        "plugins": [{"name": "MutatingAdmissionWebhook", "configuration": {
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "WebhookAdmissionConfiguration",
+            "kubeConfigFile": folder.join("webhooks.kubeconfig"),
+        }}],
+    });
+    fs::write(folder.join("admission.yaml"), admission.to_string())?;
     Ok(())
 }

@@ -49,6 +49,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         () = signals.received() => info!("stopping"),
         error = tasks.failed() => return Err(error),
     }
+    tasks.retire().cancel();
     let _not_ready = readiness.wait_for("nothing any more: stopping");
     tokio::time::sleep(LINGER).await;
     tasks.end().await;

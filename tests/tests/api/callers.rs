@@ -42,8 +42,12 @@ fn certificate(authority: &Authority) -> anyhow::Result<(String, String)> {
 async fn verified() -> anyhow::Result<()> {
     let (ours, other) = (Authority::generate(now())?, Authority::generate(now())?);
     let file = tempfile::NamedTempFile::new()?;
-    std::fs::write(file.path(), ours.certificate())?;
-    let world = World::start(&[&format!("--client-ca-file={}", file.path().display())]).await?;
+    let mut world =
+        World::without_control_plane(&[&format!("--client-ca-file={}", file.path().display())]).await?;
+    let of_api_server = std::fs::read_to_string(world.api.folder().join("ca.crt"))?;
+    std::fs::write(file.path(), [ours.certificate(), &of_api_server].concat())?;
+    // This waits until the API server is served, and until we ourselves are.
+    world.start_control_plane().await?;
     let ca = published_ca(&world.api.client().await?).await?;
     let caller = |certificate: Option<&(String, String)>| {
         let certificate = certificate.map(|(chain, key)| (chain.as_str(), key.as_str()));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
 use libtest_mimic::Trial;
@@ -34,7 +35,8 @@ async fn full_pod(pods: &Api<Pod>) -> anyhow::Result<()> {
     pod["metadata"]["finalizers"] = json!(["example.com/x"]);
     pod["spec"]["resourceClaims"] = json!([{"name": "gpu", "resourceClaimTemplateName": "gpu"}]);
     create(pods, &pod).await?;
-    let at = "2026-01-01T00:00:00Z";
+    // Long before its deadline, at which the control plane would write it itself.
+    let at = Timestamp::now().to_string();
     let container = |name: &str| {
         json!({"name": name, "image": "localhost/app:1", "imageID": "", "ready": true, "restartCount": 0,
             "state": {"running": {"startedAt": at}}})
@@ -219,7 +221,8 @@ async fn fenced(world: Arc<World>) -> anyhow::Result<()> {
     }
     for (what, change) in changes_that_nobody_makes() {
         attempt(&change).await?;
-        ensure!(lasting(&pods).await? == before, "{what}");
+        let after = lasting(&pods).await?;
+        ensure!(after == before, "{what}: {after} was {before}");
     }
     ensure!(lasting(&pods).await? == before);
     Ok(())

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
@@ -33,7 +33,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     )]
 }
 
+/// Created at once.
 const PODS: usize = 20;
+/// A quick machine may answer a whole flood in time.
+const ROUNDS: usize = 5;
+/// Callers of a flood; the webhook keeps 512 connections.
+const CALLERS: usize = 400;
 const SHED: &str = "kube_booster_webhook_shed_total";
 
 async fn shed_and_tried_again() -> anyhow::Result<()> {
@@ -41,12 +46,49 @@ async fn shed_and_tried_again() -> anyhow::Result<()> {
     let client = world.api.client().await?;
     let pods = namespace(&client, "overload", json!({})).await?;
     ensure!(container(&create(&pods, &annotated("calm", 8080, &json!({}))).await?).is_ok());
-    let shed = world.metric(SHED).await?;
 
-    let flood = Flood::begin(Caller::new(&world, Ipv4Addr::new(127, 0, 0, 66)).await?);
+    let mut seen = Seen::default();
+    for round in 0..ROUNDS {
+        seen.merge(flooded(&world, &pods, round).await?);
+        seen.sent_back = sent_back(&client, world.webhook_port).await?;
+        if seen.sent_back > 0.0 {
+            break;
+        }
+    }
+    println!(
+        "{} pods were created in up to {:?}; the webhook shed {} reviews, {} of them the API server's",
+        seen.pods,
+        seen.longest,
+        world.metric(SHED).await?,
+        seen.sent_back,
+    );
+    ensure!(seen.sent_back > 0.0, "no review of the API server was shed");
+    ensure!(seen.longest < TIMEOUT, "{:?}", seen.longest);
+    Ok(())
+}
+
+/// What became of pods that were created during floods.
+#[derive(Default)]
+struct Seen {
+    pods: usize,
+    longest: Duration,
+    sent_back: f64,
+}
+
+impl Seen {
+    fn merge(&mut self, created: Vec<Duration>) {
+        self.pods += created.len();
+        self.longest = created.into_iter().chain([self.longest]).max().unwrap_or_default();
+    }
+}
+
+/// Creates pods while the webhook is flooded, and gives how long each took; all of them have their sidecar.
+async fn flooded(world: &World, pods: &Api<Pod>, round: usize) -> anyhow::Result<Vec<Duration>> {
+    let shed = world.metric(SHED).await?;
+    let flood = Flood::begin(Caller::new(world, Ipv4Addr::new(127, 0, 0, 66)).await?);
     eventually("a review is shed", SOON, async || Ok((world.metric(SHED).await? > shed).then_some(())))
         .await?;
-    let created = try_join_all((0..PODS).map(|number| timed(&pods, number)));
+    let created = try_join_all((0..PODS).map(|number| timed(pods, round * PODS + number)));
     // Long enough for pods to be shed, and over when they are tried again.
     let calm = async {
         sleep(Duration::from_millis(1_500)).await;
@@ -59,17 +101,7 @@ async fn shed_and_tried_again() -> anyhow::Result<()> {
         ensure!(container(&pod).is_ok(), "a pod was let through without a sidecar after {time:?}");
         took.push(time);
     }
-    took.sort();
-    let sent_back = sent_back(&client, world.webhook_port).await?;
-    println!(
-        "{PODS} pods were created in {:?} to {:?}; the webhook shed {} reviews, {sent_back} of them the API server's",
-        took.first().context("there are pods")?,
-        took.last().context("there are pods")?,
-        world.metric(SHED).await? - shed,
-    );
-    ensure!(sent_back > 0.0, "no review of the API server was shed");
-    ensure!(took.iter().all(|time| *time < TIMEOUT), "{took:?}");
-    Ok(())
+    Ok(took)
 }
 
 async fn timed(pods: &Api<Pod>, number: usize) -> anyhow::Result<(Pod, Duration)> {
@@ -103,8 +135,8 @@ impl Flood {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime can be made").block_on(async {
                 let (large, usual) = (body(1_400_000), body(30_000));
-                let callers = (0..250).map(|number| {
-                    let body = if number < 3 { &large } else { &usual };
+                let callers = (0..CALLERS).map(|number| {
+                    let body = if number < 4 { &large } else { &usual };
                     over_and_over(&caller, body, &told)
                 });
                 join_all(callers).await;

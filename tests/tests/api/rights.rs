@@ -93,13 +93,17 @@ async fn in_all_namespaces(world: Arc<World>) -> anyhow::Result<()> {
         &world,
         "rights-everywhere",
         "rights-everywhere",
-        &expect![[r"
-        create subjectaccessreviews.authorization.k8s.io
-        create tokenreviews.authentication.k8s.io
-        create,patch events.events.k8s.io
-        get,list,watch pods
-        get,patch mutatingwebhookconfigurations.admissionregistration.k8s.io named zz-kube-booster
-        patch pods/status"]],
+        &expect![[r#"
+            create subjectaccessreviews.authorization.k8s.io
+            create tokenreviews.authentication.k8s.io
+            create,patch events.events.k8s.io
+            get,list,patch,watch mutatingwebhookconfigurations.admissionregistration.k8s.io named zz-kube-booster
+            get,list,watch pods
+            list namespaces
+            list,watch limitranges
+            list,watch resourcequotas
+            patch pods
+            patch pods/status"#]],
     )
     .await
 }
@@ -109,17 +113,23 @@ async fn in_own_namespace(world: Arc<World>) -> anyhow::Result<()> {
         &world,
         "rights-at-home",
         NAMESPACE,
-        &expect![[r"
-        create secrets
-        create subjectaccessreviews.authorization.k8s.io
-        create tokenreviews.authentication.k8s.io
-        create,get,patch configmaps named kube-booster-ca
-        create,patch events.events.k8s.io
-        get services named kube-booster-reports
-        get,list,watch pods
-        get,patch mutatingwebhookconfigurations.admissionregistration.k8s.io named zz-kube-booster
-        get,patch,update secrets named kube-booster-ca
-        patch pods/status"]],
+        &expect![[r#"
+            create leases.coordination.k8s.io
+            create secrets
+            create subjectaccessreviews.authorization.k8s.io
+            create tokenreviews.authentication.k8s.io
+            create,get,patch configmaps named kube-booster-ca
+            create,patch events.events.k8s.io
+            get,list,patch,watch mutatingwebhookconfigurations.admissionregistration.k8s.io named zz-kube-booster
+            get,list,update,watch secrets named kube-booster-ca
+            get,list,watch pods
+            get,list,watch services named kube-booster-reports
+            get,update leases.coordination.k8s.io named kube-booster
+            list namespaces
+            list,watch limitranges
+            list,watch resourcequotas
+            patch pods
+            patch pods/status"#]],
     )
     .await
 }
