@@ -6,6 +6,8 @@ mod documents;
 mod floors;
 #[path = "tidy/images.rs"]
 mod images;
+#[path = "tidy/metrics.rs"]
+mod metrics;
 #[path = "tidy/modules.rs"]
 mod modules;
 #[path = "tidy/policies.rs"]

@@ -3,6 +3,7 @@
 //! An index that is fed by the watch, by reports and by the clock, and that answers with openings. It has one owner,
 //! and nothing else decides that a gate opens.
 
+mod entry;
 mod strays;
 
 use std::{
@@ -13,18 +14,14 @@ use std::{
 use jiff::Timestamp;
 use proto::report::Report;
 
+pub use self::entry::{Active, Opened};
+use self::entry::{Entry, Stage, number};
 use super::{
     condition::Opening,
     holding::{Holding, Why},
     observed::{Gate, Observed, Planned, PodRef, Trouble},
-    readiness,
 };
 
-/// Wait after a first refused apply; doubles with each further one.
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// Refusals in a row after which the condition is applied without the record.
-const MAX_REFUSALS: u32 = 2;
 /// After a conflict: by then the watch has brought the version that conflicted.
 const AFTER_CONFLICT: Duration = Duration::from_millis(250);
 
@@ -38,47 +35,6 @@ pub struct Warmups {
     /// When entries want attention; each at most once.
     due: BTreeSet<(Timestamp, Box<str>)>,
     generation: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    observed: Observed,
-    stage: Stage,
-    due: Option<Timestamp>,
-    active: Option<Active>,
-    /// Whether the pod's condition says why it is held, or is about to.
-    is_explained: bool,
-    /// Set once there will be no report, because our container cannot run.
-    given_up: Option<Trouble>,
-    generation: u64,
-    /// Whether a scan found it, and the watch does not show it.
-    is_stray: bool,
-}
-
-/// A warm-up that has begun, as it is counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Active {
-    /// The pod's namespace
-    pub namespace: Box<str>,
-    /// The pod's node, as far as it was known when the warm-up began
-    pub node: Option<Box<str>>,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Waiting,
-    Opening(Attempt),
-    /// With the version that our own apply made, so that older news is known as such.
-    Open(Option<u128>),
-}
-
-/// An opening that the API server has not taken yet.
-#[derive(Debug)]
-struct Attempt {
-    opening: Box<Opening>,
-    is_under_way: bool,
-    failures: u32,
-    refusals: u32,
 }
 
 /// What became of a report.
@@ -123,15 +79,6 @@ pub enum Outcome {
     Refused,
     /// Unanswered, or not taken for now.
     Failed,
-}
-
-/// An opening that the API server took.
-#[derive(Debug, PartialEq)]
-pub struct Opened {
-    /// What was applied.
-    pub opening: Opening,
-    /// The warm-up that this ended, where it had begun.
-    pub ended: Option<Active>,
 }
 
 impl Warmups {
@@ -356,105 +303,6 @@ impl Warmups {
             self.due.insert((at, uid.into()));
         }
     }
-}
-
-impl Entry {
-    fn new(observed: Observed) -> Self {
-        Self {
-            is_explained: observed.says_why,
-            observed,
-            stage: Stage::Waiting,
-            due: None,
-            active: None,
-            given_up: None,
-            generation: 0,
-            is_stray: false,
-        }
-    }
-
-    /// Whether `news` is older than the opening that we made ourselves.
-    fn knows_better(&self, news: &Observed) -> bool {
-        let Stage::Open(Some(ours)) = self.stage else { return false };
-        matches!(news.gate, Gate::Closed(_))
-            && number(&news.resource_version).is_none_or(|theirs| theirs < ours)
-    }
-
-    /// When a pod that waits wants to be looked at.
-    fn wants_attention(
-        &self,
-        grace: Duration,
-        fail_open_from: Timestamp,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        match (&self.stage, &self.observed.gate) {
-            (Stage::Waiting, Gate::Closed(Some(_))) => Some(now),
-            (Stage::Waiting, Gate::Closed(None)) if self.given_up.is_some() => Some(now),
-            (Stage::Waiting, Gate::Closed(None)) => {
-                readiness::deadline(&self.observed, grace).map(|deadline| deadline.max(fail_open_from))
-            }
-            _ => None,
-        }
-    }
-
-    /// The opening that is due, marked as under way.
-    fn begin_opening(&mut self, grace: Duration, now: Timestamp) -> Option<Opening> {
-        if matches!(self.stage, Stage::Waiting) {
-            self.stage = Stage::opening(self.opening_by_itself(grace, now)?);
-        }
-        let Stage::Opening(attempt) = &mut self.stage else { return None };
-        attempt.is_under_way = true;
-        Some((*attempt.opening).clone())
-    }
-
-    fn opening_by_itself(&self, grace: Duration, now: Timestamp) -> Option<Opening> {
-        match &self.observed.gate {
-            Gate::Closed(Some(record)) => Some(Opening::again(&self.observed, (**record).clone(), now)),
-            Gate::Closed(None) => {
-                if let Some(trouble) = self.given_up {
-                    return Some(Opening::without_sidecar(&self.observed, trouble, now));
-                }
-                let deadline = readiness::deadline(&self.observed, grace)?;
-                let by_deadline = if self.is_stray { Opening::of_stray } else { Opening::by_deadline };
-                Some(by_deadline(&self.observed, deadline))
-            }
-            Gate::Open | Gate::Absent => None,
-        }
-    }
-
-    fn opened(&mut self, version: Option<u128>) -> Option<Opened> {
-        let before = std::mem::replace(&mut self.stage, Stage::Open(version));
-        // Somebody may have closed it again before we heard that it was open.
-        if matches!(self.observed.gate, Gate::Closed(_)) && number(&self.observed.resource_version) > version
-        {
-            self.stage = Stage::Waiting;
-        }
-        let Stage::Opening(Attempt { opening, .. }) = before else { return None };
-        Some(Opened { opening: *opening, ended: self.active.take() })
-    }
-}
-
-impl Stage {
-    fn opening(opening: Opening) -> Self {
-        Self::Opening(Attempt { opening: Box::new(opening), is_under_way: false, failures: 0, refusals: 0 })
-    }
-}
-
-impl Attempt {
-    /// Notes a failure and gives the pause before the next try.
-    fn failed(&mut self, is_refused: bool) -> Duration {
-        self.is_under_way = false;
-        self.refusals = if is_refused { self.refusals + 1 } else { 0 };
-        // A full set of annotations, or a policy against ours, must not keep the gate closed.
-        self.opening.keeps_record &= self.refusals < MAX_REFUSALS;
-        let pause = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(LONGEST_BACKOFF);
-        self.failures += 1;
-        pause
-    }
-}
-
-/// Resource versions of one resource compare as numbers.
-fn number(resource_version: &str) -> Option<u128> {
-    resource_version.parse().ok()
 }
 
 #[cfg(test)]
