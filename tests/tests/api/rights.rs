@@ -93,7 +93,7 @@ async fn in_all_namespaces(world: Arc<World>) -> anyhow::Result<()> {
         &world,
         "rights-everywhere",
         "rights-everywhere",
-        &expect![[r#"
+        &expect![[r"
             create subjectaccessreviews.authorization.k8s.io
             create tokenreviews.authentication.k8s.io
             create,patch events.events.k8s.io
@@ -103,7 +103,7 @@ async fn in_all_namespaces(world: Arc<World>) -> anyhow::Result<()> {
             list,watch limitranges
             list,watch resourcequotas
             patch pods
-            patch pods/status"#]],
+            patch pods/status"]],
     )
     .await
 }
@@ -113,7 +113,7 @@ async fn in_own_namespace(world: Arc<World>) -> anyhow::Result<()> {
         &world,
         "rights-at-home",
         NAMESPACE,
-        &expect![[r#"
+        &expect![[r"
             create leases.coordination.k8s.io
             create secrets
             create subjectaccessreviews.authorization.k8s.io
@@ -129,7 +129,7 @@ async fn in_own_namespace(world: Arc<World>) -> anyhow::Result<()> {
             list,watch limitranges
             list,watch resourcequotas
             patch pods
-            patch pods/status"#]],
+            patch pods/status"]],
     )
     .await
 }
