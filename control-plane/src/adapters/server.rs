@@ -46,6 +46,8 @@ pub struct Door {
     pub tls: Option<watch::Receiver<TlsAcceptor>>,
     /// Where refusals are counted.
     pub metrics: Metrics,
+    /// Cancelled when clients are to go elsewhere, some time before the server stops.
+    pub leaving: CancellationToken,
 }
 
 /// TLS for a server whose certificate `resolver` picks at each handshake, for clients that `clients` verifies, or for

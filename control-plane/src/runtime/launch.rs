@@ -90,6 +90,7 @@ impl Launch<'_> {
             limits: server::WEBHOOK,
             tls: Some(tls.subscribe()),
             metrics: self.metrics.clone(),
+            leaving: self.tasks.retire(),
         };
         let stop = self.tasks.stop();
         self.tasks.spawn("webhook server", server::serve(listener, door, router, stop.clone()));
@@ -113,6 +114,7 @@ impl Launch<'_> {
             limits: server::REPORTS,
             tls: Some(watch::Sender::new(tls).subscribe()),
             metrics: self.metrics.clone(),
+            leaving: self.tasks.retire(),
         };
         self.tasks.spawn("report server", server::serve(listener, door, router, self.tasks.stop()));
         Ok((received, asked))

@@ -33,7 +33,8 @@ pub(super) async fn plain(
 ) -> anyhow::Result<()> {
     let listener =
         if address.ip().is_unspecified() { on_all(address.port()).await? } else { on(address).await? };
-    let door = Door { name: "admin", limits: server::ADMIN, tls: None, metrics: metrics.clone() };
+    let (metrics, leaving) = (metrics.clone(), tasks.retire());
+    let door = Door { name: "admin", limits: server::ADMIN, tls: None, metrics, leaving };
     tasks.spawn("admin server", server::serve(listener, door, router, tasks.stop()));
     Ok(())
 }

@@ -131,7 +131,8 @@ mod tests {
         };
         let tls = server::tls(Arc::new(Served::new(serving)), None, &[b"h2", b"http/1.1"]);
         let tls = Some(watch::Sender::new(tls).subscribe());
-        let door = Door { name: "webhook", limits: server::WEBHOOK, tls, metrics: Metrics::default() };
+        let (metrics, leaving) = (Metrics::default(), Stop::new());
+        let door = Door { name: "webhook", limits: server::WEBHOOK, tls, metrics, leaving };
         let stop = Stop::new();
         tokio::spawn(server::serve(listener, door, webhook::router(served, 1), stop.clone()));
         (caller, stop)

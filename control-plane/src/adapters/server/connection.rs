@@ -2,7 +2,13 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::Request, response::Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, Version, header::CONNECTION},
+    response::Response,
+};
 use http_body_util::BodyExt;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -11,7 +17,7 @@ use hyper_util::{
 };
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::server::TlsStream;
-use tokio_util::{either::Either, sync::CancellationToken};
+use tokio_util::{either::Either, io::InspectReader, sync::CancellationToken};
 use tower::ServiceExt;
 use tracing::debug;
 
@@ -28,7 +34,7 @@ const MAX_BUFFER: usize = 32 << 10;
 const MAX_RESETS: usize = 20;
 /// Streams that we reset because of a peer's errors; more end the connection.
 const MAX_ERRORS: usize = 100;
-/// For the TLS handshake, and for the head of an HTTP/1.1 request, from the end of the one before.
+/// For the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// HTTP/2 peers that do not answer a ping for this long are gone.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
@@ -49,8 +55,15 @@ pub(super) async fn serve(
     let lingering = lingering::keep(&stream);
     let Some(stream) = enter(stream, &presence, &door).await else { return };
     presence.settle();
-    let service = TowerToHyperService::new(tower::service_fn(noted(Arc::clone(&presence), router)));
-    let builder = builder(&stream);
+    let noted = noted(Arc::clone(&presence), router, door.leaving.clone());
+    let service = TowerToHyperService::new(tower::service_fn(noted));
+    let (builder, is_http_1) = (builder(&stream), !is_http_2(&stream));
+    let listener = Arc::clone(&presence);
+    let stream = InspectReader::new(stream, move |bytes| {
+        if is_http_1 && !bytes.is_empty() {
+            listener.hear();
+        }
+    });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let farewell = tokio::select! {
         biased;
@@ -101,9 +114,13 @@ async fn enter(stream: TcpStream, presence: &Presence, door: &Door) -> Option<St
 }
 
 /// `router`, with the connection busy from a request's head to the last byte of its answer.
+///
+/// Once we are `leaving`, who speaks HTTP/1.1 is told to come back on another connection, and closes this one: a request
+/// that is on its way when a server closes a connection is lost. HTTP/2 has a GOAWAY for that.
 fn noted<B>(
     presence: Arc<Presence>,
     router: Router,
+    leaving: CancellationToken,
 ) -> impl Fn(Request<B>) -> futures::future::BoxFuture<'static, Result<Response, std::convert::Infallible>> + Clone
 where
     B: axum::body::HttpBody<Data = bytes::Bytes> + Send + 'static,
@@ -111,9 +128,13 @@ where
 {
     move |request| {
         let busy = presence.begin();
-        let router = router.clone();
+        let (router, leaving) = (router.clone(), leaving.clone());
+        let is_http_1 = request.version() == Version::HTTP_11;
         Box::pin(async move {
-            let response = router.oneshot(request).await?;
+            let mut response = router.oneshot(request).await?;
+            if is_http_1 && leaving.is_cancelled() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok(response.map(|body| {
                 Body::new(body.map_frame(move |frame| {
                     let _held = &busy;
@@ -124,17 +145,17 @@ where
     }
 }
 
+fn is_http_2(stream: &Stream) -> bool {
+    matches!(stream, Either::Left(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()))
+}
+
 /// For the protocol that was agreed on: a builder that looks for itself would drop, when it is to stop, whose first bytes
 /// are still on their way. Probes and scrapes in clear text are HTTP/1.1.
 fn builder(stream: &Stream) -> auto::Builder<TokioExecutor> {
     let builder = auto::Builder::new(TokioExecutor::new());
-    let mut builder = match stream {
-        Either::Left(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) => {
-            builder.http2_only()
-        }
-        _ => builder.http1_only(),
-    };
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(MAX_BUFFER);
+    let mut builder = if is_http_2(stream) { builder.http2_only() } else { builder.http1_only() };
+    // hyper's own time limit for a head runs from the end of the request before, on idle connections too.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_BUFFER);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How many connections a server keeps, and for how long without a request.
@@ -20,9 +23,13 @@ pub struct Limits {
     pub handshakes: usize,
     /// From the handshake to the first request.
     pub first_request: Duration,
-    /// From one request's end to the next.
+    /// From one request's end to the next; longer than clients keep idle connections, so that these are the ones to
+    /// close them: a request that meets a server's end of stream is lost.
     pub idle: Duration,
 }
+
+/// For the head of an HTTP/1.1 request, from its first byte.
+const HEAD: Duration = Duration::from_secs(5);
 
 /// The connections of a server.
 #[derive(Debug, Clone)]
@@ -49,6 +56,8 @@ struct Guest {
 enum Stage {
     Handshake,
     Silent,
+    /// The head of an HTTP/1.1 request has begun to come.
+    Head,
     Busy(usize),
     Idle,
 }
@@ -59,6 +68,7 @@ pub(super) struct Presence {
     crowd: Crowd,
     id: u64,
     away: CancellationToken,
+    heard: Notify,
 }
 
 /// A request under way on a connection; it is over when this is dropped.
@@ -90,7 +100,7 @@ impl Crowd {
         let guest =
             Guest { peer: network(peer), stage: Stage::Handshake, since: Instant::now(), away: away.clone() };
         guests.present.insert(id, guest);
-        Some(Presence { crowd: self.clone(), id, away })
+        Some(Presence { crowd: self.clone(), id, away, heard: Notify::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Guests> {
@@ -133,6 +143,16 @@ impl Presence {
         self.crowd.change(self.id, |_| Stage::Silent);
     }
 
+    /// Bytes of it came, and it speaks HTTP/1.1.
+    pub(super) fn hear(&self) {
+        let mut guests = self.crowd.lock();
+        let Some(guest) = guests.present.get_mut(&self.id) else { return };
+        if matches!(guest.stage, Stage::Silent | Stage::Idle) {
+            (guest.stage, guest.since) = (Stage::Head, Instant::now());
+            self.heard.notify_one();
+        }
+    }
+
     /// A request of it begins.
     pub(super) fn begin(&self) -> Busy {
         self.crowd.change(self.id, |stage| match stage {
@@ -156,12 +176,16 @@ impl Presence {
                 None => return,
                 Some(Guest { stage: Stage::Busy(_), .. }) => now + limits.idle,
                 Some(Guest { stage: Stage::Idle, since, .. }) => *since + limits.idle,
+                Some(Guest { stage: Stage::Head, since, .. }) => *since + HEAD,
                 Some(Guest { since, .. }) => *since + limits.first_request,
             };
             if end <= now {
                 return;
             }
-            sleep_until(end).await;
+            tokio::select! {
+                () = sleep_until(end) => {}
+                () = self.heard.notified() => {}
+            }
         }
     }
 }
@@ -253,6 +277,22 @@ mod tests {
         assert!(over.is_err());
         drop(busy);
         presence.neglected().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_has_begun_must_come_soon() {
+        let crowd = Crowd::new(LIMITS);
+        let presence = settled(&crowd, 1);
+        drop(presence.begin());
+        let start = Instant::now();
+        let begins = async {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            presence.hear();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            presence.hear();
+        };
+        tokio::join!(presence.neglected(), begins);
+        assert_eq!(start.elapsed(), Duration::from_mins(1) + HEAD);
     }
 
     #[test]

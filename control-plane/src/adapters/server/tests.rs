@@ -43,7 +43,8 @@ impl World {
         let router = Router::new().route("/slow", get(slow)).route("/", get(async || "ok"));
         let tls = tls(Arc::new(certificate), None, &[b"h2", b"http/1.1"]);
         let tls = Some(tokio::sync::watch::Sender::new(tls).subscribe());
-        let door = Door { name: "webhook", limits: WEBHOOK, tls, metrics: Metrics::default() };
+        let (metrics, leaving) = (Metrics::default(), CancellationToken::new());
+        let door = Door { name: "webhook", limits: WEBHOOK, tls, metrics, leaving };
         let server = tokio::spawn(serve(listener, door, router, stop.clone()));
         Self { port, stop, asked, server, roots }
     }
@@ -129,10 +130,11 @@ async fn an_http_2_client_is_told_to_go_away() {
     timeout(Duration::from_secs(5), told).await.unwrap();
 }
 
-async fn clear(limits: Limits) -> std::net::SocketAddr {
+async fn clear(limits: Limits, leaving: CancellationToken) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let door = Door { name: "admin", limits, tls: None, metrics: Metrics::default() };
+    let metrics = Metrics::default();
+    let door = Door { name: "admin", limits, tls: None, metrics, leaving };
     let router = Router::new().route("/", get(async || "ok\n"));
     tokio::spawn(serve(listener, door, router, CancellationToken::new()));
     address
@@ -140,7 +142,8 @@ async fn clear(limits: Limits) -> std::net::SocketAddr {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_asks_for_nothing_is_closed() {
-    let address = clear(Limits { first_request: Duration::from_secs(2), ..ADMIN }).await;
+    let address =
+        clear(Limits { first_request: Duration::from_secs(2), ..ADMIN }, CancellationToken::new()).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let start = Instant::now();
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
@@ -149,7 +152,7 @@ async fn a_connection_that_asks_for_nothing_is_closed() {
 
 #[tokio::test]
 async fn a_full_server_makes_room_for_who_comes_next() {
-    let address = clear(Limits { connections: 2, ..ADMIN }).await;
+    let address = clear(Limits { connections: 2, ..ADMIN }, CancellationToken::new()).await;
     let mut streams = Vec::new();
     for _ in 0..4 {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -162,4 +165,34 @@ async fn a_full_server_makes_room_for_who_comes_next() {
     let mut rest = Vec::new();
     streams[0].read_to_end(&mut rest).await.unwrap();
     assert!(rest.ends_with(b"ok\n"));
+}
+
+async fn ask(stream: &mut TcpStream) -> String {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"ok\n") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "the server has closed the connection");
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_left_to_its_client_to_close() {
+    let address = clear(ADMIN, CancellationToken::new()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    assert!(!ask(&mut stream).await.contains("connection: close"));
+    // Go's clients close theirs after 90 s.
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    ask(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_is_told_that_we_leave_while_it_is_still_served() {
+    let leaving = CancellationToken::new();
+    let address = clear(ADMIN, leaving.clone()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    ask(&mut stream).await;
+    leaving.cancel();
+    assert!(ask(&mut stream).await.contains("connection: close"));
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
 }
