@@ -86,6 +86,8 @@ pub enum Settled {
     NotRecorded,
     /// Not known yet, or not stored yet: try again.
     Later(Recorded),
+    /// It will be stored, and as many as may wait for that do: try again after this long.
+    Crowded(Duration),
 }
 
 /// A router with both services, health and reflection (v1 and v1alpha), and the task that keeps the cluster's keys.
