@@ -80,7 +80,7 @@ pub async fn serve(listener: TcpListener, door: Door, router: Router, stop: Canc
         let (stream, peer) = tokio::select! {
             // Who is connected already is served, also when it is time to stop.
             biased;
-            accepted = accept(&listener) => accepted,
+            accepted = accept(&listener, &crowd) => accepted,
             () = stop.cancelled() => break,
         };
         match crowd.enter(peer) {
@@ -98,7 +98,8 @@ pub async fn serve(listener: TcpListener, door: Door, router: Router, stop: Canc
     }
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
+async fn accept(listener: &TcpListener, crowd: &Crowd) -> (TcpStream, IpAddr) {
+    crowd.room().await;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer.ip()),
