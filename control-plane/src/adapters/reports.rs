@@ -86,7 +86,7 @@ pub enum Settled {
     NotRecorded,
     /// Not known yet, or not stored yet: try again.
     Later(Recorded),
-    /// It will be stored, and as many as may wait for that do: try again after this long.
+    /// The gate opens in about this long, and as many as may wait for that do.
     Crowded(Duration),
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Refusal {
     TooFast(Duration),
     /// As many as may wait at once do: for the gatekeeper, a review, or a place to watch from.
     Busy(&'static str),
-    /// The report is taken, and its gate opens in about this long.
+    /// The pod's gate opens in about this long, and as many as may wait for that do.
     Crowded(Duration),
     /// The watch is behind, or the API server has not taken the report.
     NotYet(&'static str),
@@ -64,8 +64,7 @@ impl Refusal {
             Self::Busy(what) => later(Code::Unavailable, what, RETRY_AFTER),
             Self::NotYet(why) => later(Code::Unavailable, why, RETRY_AFTER),
             Self::Crowded(wait) => {
-                let why =
-                    "many reports wait for the API server; this one is taken and opens its gate in its turn";
+                let why = "many openings wait for the API server; this pod's comes in its turn";
                 later(Code::Unavailable, why, (*wait).clamp(RETRY_AFTER, LONGEST))
             }
             Self::Slow => Status::resource_exhausted(

@@ -19,8 +19,6 @@ use super::{Door, crowd::Presence, lingering};
 
 /// Requests at once on one HTTP/2 connection; an API server has 200 changes under way at most, by its defaults.
 const MAX_STREAMS: u32 = 256;
-/// What an HTTP/2 connection may send before anybody reads it: this much memory at most for each.
-const WINDOW: u32 = 256 << 10;
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// For the head of an HTTP/1.1 request, and for as much of its body as nobody reads.
 const MAX_BUFFER: usize = 32 << 10;
@@ -50,7 +48,7 @@ pub(super) async fn serve(
     let Some(stream) = enter(stream, &presence, &door).await else { return };
     presence.settle();
     let service = TowerToHyperService::new(tower::service_fn(noted(Arc::clone(&presence), router)));
-    let builder = builder(&stream);
+    let builder = builder(&stream, door.limits.window);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let farewell = tokio::select! {
         biased;
@@ -126,7 +124,7 @@ where
 
 /// For the protocol that was agreed on: a builder that looks for itself would drop, when it is to stop, whose first bytes
 /// are still on their way. Probes and scrapes in clear text are HTTP/1.1.
-fn builder(stream: &Stream) -> auto::Builder<TokioExecutor> {
+fn builder(stream: &Stream, window: u32) -> auto::Builder<TokioExecutor> {
     let builder = auto::Builder::new(TokioExecutor::new());
     let mut builder = match stream {
         Either::Left(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) => {
@@ -139,8 +137,8 @@ fn builder(stream: &Stream) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .initial_connection_window_size(WINDOW)
-        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(window)
+        .initial_stream_window_size(window)
         .max_header_list_size(MAX_HEADER_BYTES)
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_ERRORS)

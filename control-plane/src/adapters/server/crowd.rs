@@ -26,6 +26,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once that have not finished their handshake.
     pub handshakes: usize,
+    /// Bytes that an HTTP/2 connection may send before anybody reads them: this much memory at most for each.
+    pub window: u32,
     /// From the handshake to the first request.
     pub first_request: Duration,
     /// From one request's end to the next.
@@ -239,6 +241,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         connections: 4,
         handshakes: 2,
+        window: 65_535,
         first_request: Duration::from_secs(10),
         idle: Duration::from_mins(3),
     };
