@@ -1,6 +1,7 @@
 //! The pure floor: what is decided, from values to values. Nothing here does I/O, reads a clock or knows a client.
 
 pub mod annotations;
+pub mod backlog;
 pub mod condition;
 pub mod fallbacks;
 pub mod holding;

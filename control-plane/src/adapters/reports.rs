@@ -86,6 +86,8 @@ pub enum Settled {
     NotRecorded,
     /// Not known yet, or not stored yet: try again.
     Later(Recorded),
+    /// The gate opens in about this long, and as many as may wait for that do.
+    Crowded(Duration),
 }
 
 /// A router with both services, health and reflection (v1 and v1alpha), and the task that keeps the cluster's keys.

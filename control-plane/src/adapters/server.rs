@@ -29,12 +29,14 @@ const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// Of the webhook: an API server needs one connection, or some hundred with HTTP/1.1.
 pub const WEBHOOK: Limits =
-    Limits { connections: 512, handshakes: 128, first_request: FIRST_REQUEST, idle: IDLE };
-/// Of the report server: a sidecar connects while it waits for its app.
-pub const REPORTS: Limits = Limits { connections: 2_048, handshakes: 256, first_request: IDLE, idle: IDLE };
+    Limits { connections: 512, handshakes: 128, window: 256 << 10, first_request: FIRST_REQUEST, idle: IDLE };
+/// Of the report server: a sidecar connects while it waits for its app. A connection takes some 60 KiB, a report that
+/// nobody has read below 2 KiB, and the smallest window of a connection is that of HTTP/2 itself.
+pub const REPORTS: Limits =
+    Limits { connections: 1_024, handshakes: 256, window: 65_535, first_request: IDLE, idle: IDLE };
 /// Of the ports for operators: the kubelet's probes, and scrapes.
 pub const ADMIN: Limits =
-    Limits { connections: 128, handshakes: 128, first_request: FIRST_REQUEST, idle: IDLE };
+    Limits { connections: 128, handshakes: 128, window: 65_535, first_request: FIRST_REQUEST, idle: IDLE };
 
 /// What a server asks of those who come in.
 pub struct Door {
@@ -82,7 +84,7 @@ pub async fn serve(listener: TcpListener, door: Door, router: Router, stop: Canc
         let (stream, peer) = tokio::select! {
             // Who is connected already is served, also when it is time to stop.
             biased;
-            accepted = accept(&listener) => accepted,
+            accepted = accept(&listener, &crowd) => accepted,
             () = stop.cancelled() => break,
         };
         match crowd.enter(peer) {
@@ -100,7 +102,8 @@ pub async fn serve(listener: TcpListener, door: Door, router: Router, stop: Canc
     }
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
+async fn accept(listener: &TcpListener, crowd: &Crowd) -> (TcpStream, IpAddr) {
+    crowd.room().await;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer.ip()),

@@ -256,6 +256,12 @@ impl Warmups {
         self.entries.values().filter(|entry| !matches!(entry.stage, Stage::Open(_))).count()
     }
 
+    /// Pods whose gate is being opened, or is next.
+    #[must_use]
+    pub fn openings(&self) -> usize {
+        self.entries.values().filter(|entry| matches!(entry.stage, Stage::Opening(_))).count()
+    }
+
     fn decide_again(&mut self, uid: &str, now: Timestamp) -> Option<Active> {
         let soon = now.checked_add(AFTER_CONFLICT).ok();
         let entry = self.entries.get_mut(uid)?;

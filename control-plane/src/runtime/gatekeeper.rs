@@ -1,8 +1,12 @@
 //! The one owner of all warm-ups: what it hears of pods, of sidecars and of the clock becomes openings.
 
 mod explanations;
+mod reporters;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use clap::{ArgAction, Args};
 use jiff::Timestamp;
@@ -15,7 +19,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::explanations::Explanations;
+use self::{explanations::Explanations, reporters::Reporters};
 use super::{
     Stop, go_duration,
     rescue::{GivenUp, Rescue},
@@ -65,20 +69,12 @@ pub(super) struct Gatekeeper {
     client: Client,
     metrics: Metrics,
     notes: Notes,
-    /// Who waits for a pod's opening.
-    waiting: HashMap<Box<str>, Vec<Reporter>>,
+    reporters: Reporters,
     applies: JoinSet<Outcome>,
     /// Which pod an apply is about.
     under_way: HashMap<task::Id, Box<str>>,
     explanations: Explanations,
     synced: Option<Pending>,
-}
-
-/// A sidecar that waits for the answer to its report.
-struct Reporter {
-    answer: oneshot::Sender<Settled>,
-    /// What it hears when the opening is applied.
-    when_applied: Settled,
 }
 
 impl Gatekeeper {
@@ -98,7 +94,7 @@ impl Gatekeeper {
             client,
             metrics,
             notes,
-            waiting: HashMap::new(),
+            reporters: Reporters::new(Instant::now()),
             applies: JoinSet::new(),
             under_way: HashMap::new(),
             synced: Some(synced),
@@ -114,6 +110,7 @@ impl Gatekeeper {
     ) {
         loop {
             self.start_applies();
+            self.reporters.look_at(&self.warmups, Instant::now());
             let nap = self.nap();
             tokio::select! {
                 Some(news) = news.recv() => self.hear(news),
@@ -192,7 +189,7 @@ impl Gatekeeper {
                 self.rescue.forget(&uid);
                 let ended = self.warmups.delete(&uid);
                 self.count_end(ended.as_ref());
-                self.waiting.remove(&uid);
+                self.reporters.forget(&uid);
             }
             News::Strays(found) => {
                 for ended in self.warmups.strays(found, now) {
@@ -240,19 +237,14 @@ impl Gatekeeper {
 
     fn record(&mut self, pod: &PodRef, report: Report, answer: oneshot::Sender<Settled>) {
         let recorded = self.warmups.record(pod, report, Timestamp::now());
-        let when_applied = match recorded {
-            Recorded::Accepted => Some(Settled::Recorded),
-            Recorded::Opening => Some(Settled::NotRecorded),
-            Recorded::AlreadyOpen | Recorded::Unknown => None,
+        let settled = match recorded {
+            Recorded::Accepted | Recorded::Opening => {
+                let is_first = recorded == Recorded::Accepted;
+                return self.reporters.wait(&pod.uid, is_first, answer, Instant::now());
+            }
+            Recorded::AlreadyOpen => Settled::NotRecorded,
+            Recorded::Unknown => Settled::Later(recorded),
         };
-        if let Some(when_applied) = when_applied {
-            let reporters = self.waiting.entry(pod.uid.clone()).or_default();
-            reporters.retain(|reporter| !reporter.answer.is_closed());
-            reporters.push(Reporter { answer, when_applied });
-            return;
-        }
-        let settled =
-            if recorded == Recorded::AlreadyOpen { Settled::NotRecorded } else { Settled::Later(recorded) };
         let _ = answer.send(settled);
     }
 
@@ -273,10 +265,7 @@ impl Gatekeeper {
                 None
             }
         };
-        for reporter in self.waiting.remove(&uid).unwrap_or_default() {
-            let later = Settled::Later(Recorded::Opening);
-            let _ = reporter.answer.send(if opened.is_some() { reporter.when_applied } else { later });
-        }
+        self.reporters.settle(&uid, opened.is_some());
         if let Some(opened) = opened {
             self.tell(&opened);
         }

@@ -1,16 +1,25 @@
 //! A sidecar without a pod: begins and reports as the real one does, each time on a TLS connection of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
+use hyper_util::rt::TokioIo;
 use proto::v1::{
     BeginWarmupRequest, Progress, SubmitReportRequest, warmup_service_client::WarmupServiceClient,
 };
 use sidecar::ground::backoff::{Backoff, jitter};
 use tests::reports::{good_report, with_token};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::{Instant, sleep, timeout},
+};
 use tonic::{
     Status,
-    transport::{Certificate, Channel, ClientTlsConfig},
+    transport::{Certificate, Channel, ClientTlsConfig, Uri},
 };
 use tonic_types::StatusExt;
 
@@ -38,15 +47,20 @@ pub(crate) struct Taken {
 }
 
 impl Contact {
-    /// Opens a connection; nothing of an earlier one is used again, because each sidecar is a process of its own.
-    pub(crate) async fn connect(&self) -> Result<Channel, Status> {
+    /// Opens a connection; nothing of an earlier one is used again, because each sidecar is a process of its own, in a
+    /// pod with an address of its own.
+    pub(crate) async fn connect(&self, token: &str) -> Result<Channel, Status> {
         let tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(self.ca.as_bytes()))
             .domain_name("localhost");
         let unavailable = |error: tonic::transport::Error| Status::unavailable(error.to_string());
         let endpoint = Channel::from_shared(format!("https://127.0.0.1:{}", self.port))
             .map_err(|error| Status::internal(error.to_string()))?;
-        endpoint.tls_config(tls).map_err(unavailable)?.connect().await.map_err(unavailable)
+        let (from, to) = (address(token), (Ipv4Addr::LOCALHOST, self.port).into());
+        let connector =
+            tower::service_fn(move |_: Uri| async move { open(from, to).await.map(TokioIo::new) });
+        let endpoint = endpoint.tls_config(tls).map_err(unavailable)?;
+        endpoint.connect_with_connector(connector).await.map_err(unavailable)
     }
 
     /// Says that the requests start.
@@ -54,8 +68,9 @@ impl Contact {
         let message =
             BeginWarmupRequest { progress: Progress::Starting.into(), ..BeginWarmupRequest::default() };
         let request = authorized(message, token)?;
-        let begin =
-            async { WarmupServiceClient::new(self.connect().await?).begin_warmup(request).await.map(drop) };
+        let begin = async {
+            WarmupServiceClient::new(self.connect(token).await?).begin_warmup(request).await.map(drop)
+        };
         timeout(PER_TRY, begin).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
     }
 
@@ -85,9 +100,23 @@ impl Contact {
     async fn report_once(&self, token: &str) -> Result<bool, Status> {
         let message = SubmitReportRequest { result: Some((&good_report()).into()) };
         let request = authorized(message, token)?;
-        let mut client = WarmupServiceClient::new(self.connect().await?);
+        let mut client = WarmupServiceClient::new(self.connect(token).await?);
         Ok(client.submit_report(request).await?.into_inner().recorded)
     }
+}
+
+/// The address of a token's pod: all of 127.0.0.0/8 is this machine.
+fn address(token: &str) -> Ipv4Addr {
+    let mut hasher = DefaultHasher::new();
+    token.hash(&mut hasher);
+    let [first, second, third, ..] = hasher.finish().to_be_bytes();
+    Ipv4Addr::new(127, first.max(1), second, third.clamp(1, 254))
+}
+
+async fn open(from: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    socket.connect(to).await
 }
 
 fn authorized<T>(message: T, token: &str) -> Result<tonic::Request<T>, Status> {

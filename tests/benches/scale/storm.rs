@@ -1,6 +1,6 @@
 //! All waiting pods report at once, each on a TLS connection of its own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use tests::usage::{forget_peak, memory, processor_time};
@@ -62,8 +62,8 @@ async fn all_report(bench: &Bench) -> Vec<Taken> {
 /// What as many connections cost the control plane on which nothing is said.
 async fn handshakes(bench: &Bench) -> anyhow::Result<Duration> {
     let before = processor_time(bench.pid()?)?;
-    let connect = |contact: Contact| async move { contact.connect().await.map(drop) };
-    let all = bench.pods.iter().map(|_| connect(bench.contact.clone()));
+    let connect = async |contact: Contact, token: Arc<str>| contact.connect(&token).await.map(drop);
+    let all = bench.pods.iter().map(|pod| connect(bench.contact.clone(), Arc::clone(&pod.token)));
     stream::iter(all).buffer_unordered(HANDS).for_each(async |_| {}).await;
     Ok(processor_time(bench.pid()?)?.saturating_sub(before))
 }

@@ -11,6 +11,9 @@ use crate::ground::token;
 /// Before callers try again; sidecars add jitter.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// The longest pause that sidecars keep.
+const LONGEST: Duration = Duration::from_mins(1);
+
 /// A reason, with what its caller is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -28,6 +31,8 @@ pub(super) enum Refusal {
     TooFast(Duration),
     /// As many as may wait at once do: for the gatekeeper, a review, or a place to watch from.
     Busy(&'static str),
+    /// The pod's gate opens in about this long, and as many as may wait for that do.
+    Crowded(Duration),
     /// The watch is behind, or the API server has not taken the report.
     NotYet(&'static str),
     /// The API server does not answer.
@@ -58,6 +63,10 @@ impl Refusal {
             }
             Self::Busy(what) => later(Code::Unavailable, what, RETRY_AFTER),
             Self::NotYet(why) => later(Code::Unavailable, why, RETRY_AFTER),
+            Self::Crowded(wait) => {
+                let why = "many openings wait for the API server; this pod's comes in its turn";
+                later(Code::Unavailable, why, (*wait).clamp(RETRY_AFTER, LONGEST))
+            }
             Self::Slow => Status::resource_exhausted(
                 "the changes are not taken fast enough; start again, with a snapshot",
             ),
@@ -75,6 +84,7 @@ impl Refusal {
             Self::TooFast(_) => "too_fast",
             Self::Busy(_) => "busy",
             Self::NotYet(_) => "not_yet",
+            Self::Crowded(_) => "crowded",
             Self::Unanswered => "api_server",
             Self::Slow => "slow_watcher",
         }
@@ -107,6 +117,9 @@ mod tests {
         assert_eq!(pause(Refusal::Unanswered), (Code::Unavailable, second));
         let long = Duration::from_secs(3);
         assert_eq!(pause(Refusal::TooFast(long)), (Code::ResourceExhausted, Some(long)));
+        assert_eq!(pause(Refusal::Crowded(long)), (Code::Unavailable, Some(long)));
+        assert_eq!(pause(Refusal::Crowded(Duration::ZERO)), (Code::Unavailable, second));
+        assert_eq!(pause(Refusal::Crowded(60 * LONGEST)), (Code::Unavailable, Some(LONGEST)));
         assert_eq!(pause(Refusal::Gone), (Code::NotFound, None));
         assert_eq!(pause(Refusal::Token(token::Refusal::Expired)), (Code::Unauthenticated, None));
         assert_eq!(pause(Refusal::Token(token::Refusal::NoPod)), (Code::PermissionDenied, None));

@@ -94,6 +94,7 @@ impl WarmupService for Sidecars {
             Settled::Recorded => return Ok(Response::new(SubmitReportResponse { recorded: true })),
             Settled::NotRecorded => return Ok(Response::new(SubmitReportResponse { recorded: false })),
             Settled::Later(Recorded::Unknown) => self.unknown(&sidecar).await,
+            Settled::Crowded(wait) => Refusal::Crowded(wait),
             Settled::Later(_) => Refusal::NotYet("the API server has not taken the report yet"),
         };
         Err(self.refuse(&refusal))

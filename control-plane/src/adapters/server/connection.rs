@@ -25,8 +25,6 @@ use super::{Door, crowd::Presence, lingering};
 
 /// Requests at once on one HTTP/2 connection; an API server has 200 changes under way at most, by its defaults.
 const MAX_STREAMS: u32 = 256;
-/// What an HTTP/2 connection may send before anybody reads it: this much memory at most for each.
-const WINDOW: u32 = 256 << 10;
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// For the head of an HTTP/1.1 request, and for as much of its body as nobody reads.
 const MAX_BUFFER: usize = 32 << 10;
@@ -57,7 +55,7 @@ pub(super) async fn serve(
     presence.settle();
     let noted = noted(Arc::clone(&presence), router, door.leaving.clone());
     let service = TowerToHyperService::new(tower::service_fn(noted));
-    let (builder, is_http_1) = (builder(&stream), !is_http_2(&stream));
+    let (builder, is_http_1) = (builder(&stream, door.limits.window), !is_http_2(&stream));
     let listener = Arc::clone(&presence);
     let stream = InspectReader::new(stream, move |bytes| {
         if is_http_1 && !bytes.is_empty() {
@@ -151,7 +149,7 @@ fn is_http_2(stream: &Stream) -> bool {
 
 /// For the protocol that was agreed on: a builder that looks for itself would drop, when it is to stop, whose first bytes
 /// are still on their way. Probes and scrapes in clear text are HTTP/1.1.
-fn builder(stream: &Stream) -> auto::Builder<TokioExecutor> {
+fn builder(stream: &Stream, window: u32) -> auto::Builder<TokioExecutor> {
     let builder = auto::Builder::new(TokioExecutor::new());
     let mut builder = if is_http_2(stream) { builder.http2_only() } else { builder.http1_only() };
     // hyper's own time limit for a head runs from the end of the request before, on idle connections too.
@@ -160,8 +158,8 @@ fn builder(stream: &Stream) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .initial_connection_window_size(WINDOW)
-        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(window)
+        .initial_stream_window_size(window)
         .max_header_list_size(MAX_HEADER_BYTES)
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_ERRORS)

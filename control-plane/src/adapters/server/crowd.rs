@@ -10,9 +10,14 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+
+/// A handshake has this long to itself, whoever else would like to come in; it takes some milliseconds.
+const GRACE: Duration = Duration::from_secs(1);
+/// As many peers share the handshakes at once: who has more than a share may lose one sooner.
+const SHARES: usize = 16;
 
 /// How many connections a server keeps, and for how long without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +26,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once that have not finished their handshake.
     pub handshakes: usize,
+    /// Bytes that an HTTP/2 connection may send before anybody reads them: this much memory at most for each.
+    pub window: u32,
     /// From the handshake to the first request.
     pub first_request: Duration,
     /// From one request's end to the next; longer than clients keep idle connections, so that these are the ones to
@@ -36,12 +43,16 @@ const HEAD: Duration = Duration::from_secs(5);
 pub(super) struct Crowd {
     limits: Limits,
     guests: Arc<Mutex<Guests>>,
+    /// A handshake has ended, however.
+    shaken: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Guests {
     next: u64,
     present: BTreeMap<u64, Guest>,
+    /// Those in their handshake.
+    shaking: usize,
 }
 
 #[derive(Debug)]
@@ -80,15 +91,23 @@ pub(super) struct Busy {
 
 impl Crowd {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, guests: Arc::default() }
+        Self { limits, guests: Arc::default(), shaken: Arc::default() }
+    }
+
+    /// Waits while as many are in their handshake as may be, each of them not for long and no peer with more than its
+    /// share: thousands of sidecars that report at once had better queue than lose handshakes that were paid for.
+    pub(super) async fn room(&self) {
+        let room_at = || self.lock().room_at(self.limits.handshakes);
+        while let Some(end) = room_at() {
+            let _ = timeout_at(end, self.shaken.notified()).await;
+        }
     }
 
     /// Lets `peer` in. Where there is no room, the peer with the most connections loses the one that has been without
     /// a request for the longest; `None` where all of them have requests under way.
     pub(super) fn enter(&self, peer: IpAddr) -> Option<Presence> {
         let mut guests = self.lock();
-        let shaking = guests.present.values().filter(|guest| guest.stage == Stage::Handshake).count();
-        if shaking >= self.limits.handshakes {
+        if guests.shaking >= self.limits.handshakes {
             guests.send_away(|guest| guest.stage == Stage::Handshake);
         }
         let is_full = guests.present.len() >= self.limits.connections;
@@ -100,6 +119,7 @@ impl Crowd {
         let guest =
             Guest { peer: network(peer), stage: Stage::Handshake, since: Instant::now(), away: away.clone() };
         guests.present.insert(id, guest);
+        guests.shaking += 1;
         Some(Presence { crowd: self.clone(), id, away, heard: Notify::new() })
     }
 
@@ -108,14 +128,43 @@ impl Crowd {
     }
 
     fn change(&self, id: u64, stage: impl FnOnce(Stage) -> Stage) {
-        if let Some(guest) = self.lock().present.get_mut(&id) {
-            guest.stage = stage(guest.stage);
-            guest.since = Instant::now();
+        let mut guests = self.lock();
+        let Some(guest) = guests.present.get_mut(&id) else { return };
+        let before = guest.stage;
+        guest.stage = stage(before);
+        guest.since = Instant::now();
+        if before == Stage::Handshake {
+            guests.shaking -= 1;
+            self.shaken.notify_one();
         }
     }
 }
 
 impl Guests {
+    /// When one of `most` handshakes may be broken off for another; `None` where that is now, or need not be.
+    fn room_at(&self, most: usize) -> Option<Instant> {
+        if self.shaking < most {
+            return None;
+        }
+        let mut of_peer: HashMap<IpAddr, usize> = HashMap::new();
+        let mut oldest = None;
+        for guest in self.present.values().filter(|guest| guest.stage == Stage::Handshake) {
+            oldest = Some(oldest.map_or(guest.since, |oldest: Instant| oldest.min(guest.since)));
+            let shaking = of_peer.entry(guest.peer).or_default();
+            *shaking += 1;
+            if *shaking > most / SHARES {
+                return None;
+            }
+        }
+        oldest.map(|since| since + GRACE).filter(|end| *end > Instant::now())
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Guest> {
+        let gone = self.present.remove(&id)?;
+        self.shaking -= usize::from(gone.stage == Stage::Handshake);
+        Some(gone)
+    }
+
     fn send_away(&mut self, may_go: impl Fn(&Guest) -> bool) -> bool {
         let mut of_peer: HashMap<IpAddr, usize> = HashMap::new();
         for guest in self.present.values() {
@@ -124,7 +173,7 @@ impl Guests {
         let candidates = self.present.iter().filter(|(_, guest)| may_go(guest));
         let chosen = candidates.max_by_key(|(_, guest)| (of_peer.get(&guest.peer), Reverse(guest.since)));
         let chosen = chosen.map(|(id, _)| *id);
-        let gone = chosen.and_then(|id| self.present.remove(&id));
+        let gone = chosen.and_then(|id| self.remove(id));
         gone.inspect(|guest| guest.away.cancel()).is_some()
     }
 }
@@ -192,7 +241,8 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.crowd.lock().present.remove(&self.id);
+        self.crowd.lock().remove(self.id);
+        self.crowd.shaken.notify_one();
     }
 }
 
@@ -212,6 +262,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         connections: 4,
         handshakes: 2,
+        window: 65_535,
         first_request: Duration::from_secs(10),
         idle: Duration::from_mins(3),
     };
@@ -260,6 +311,49 @@ mod tests {
         let _second = crowd.enter(peer(66)).unwrap();
         let third = crowd.enter(peer(1)).unwrap();
         assert!(first.away.is_cancelled() && !settled.away.is_cancelled() && !third.away.is_cancelled());
+    }
+
+    /// As many handshakes as may be at once, each of a peer of its own.
+    fn shaking(crowd: &Crowd) -> Vec<Presence> {
+        (1..).take(crowd.limits.handshakes).map(|last| crowd.enter(peer(last)).unwrap()).collect()
+    }
+
+    const MANY: Limits = Limits { connections: 64, handshakes: 32, ..LIMITS };
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_while_others_are_in_their_handshake_waits_and_breaks_none_off() {
+        let (crowd, start) = (Crowd::new(MANY), Instant::now());
+        let handshakes = shaking(&crowd);
+        let done = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            handshakes[7].settle();
+        };
+        tokio::join!(crowd.room(), done);
+        assert_eq!(start.elapsed(), Duration::from_millis(5));
+        let _newcomer = crowd.enter(peer(100)).unwrap();
+        assert!(handshakes.iter().all(|presence| !presence.away.is_cancelled()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn handshakes_that_last_for_a_second_do_not_keep_others_out() {
+        let (crowd, start) = (Crowd::new(MANY), Instant::now());
+        let handshakes = shaking(&crowd);
+        crowd.room().await;
+        assert_eq!(start.elapsed(), GRACE);
+        let _newcomer = crowd.enter(peer(100)).unwrap();
+        assert_eq!(handshakes.iter().filter(|presence| presence.away.is_cancelled()).count(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_peer_does_not_make_others_wait_with_its_handshakes() {
+        let (crowd, start) = (Crowd::new(MANY), Instant::now());
+        let others: Vec<_> = (1..=4).map(|last| crowd.enter(peer(last)).unwrap()).collect();
+        let flood: Vec<_> = (0..28).map(|_| crowd.enter(peer(66)).unwrap()).collect();
+        crowd.room().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let _newcomer = crowd.enter(peer(100)).unwrap();
+        assert!(others.iter().all(|presence| !presence.away.is_cancelled()));
+        assert_eq!(flood.iter().filter(|presence| presence.away.is_cancelled()).count(), 1);
     }
 
     #[tokio::test(start_paused = true)]
