@@ -10,6 +10,11 @@ pub const INJECTED_LABEL: &str = "kube-booster.io/injected";
 pub const CONDITION: &str = "kube-booster.io/warmup-ready";
 /// Audience of all tokens that our gRPC server takes.
 pub const TOKEN_AUDIENCE: &str = "kube-booster.io";
+/// Name of our `MutatingWebhookConfiguration`; it sorts late, so that other webhooks' annotations are there when ours is
+/// matched.
+pub const WEBHOOK_CONFIGURATION: &str = "zz-kube-booster";
+/// Name of the one webhook in it.
+pub const WEBHOOK: &str = "mutate-pods.kube-booster.io";
 /// Field manager of everything that the control plane applies.
 pub const FIELD_MANAGER: &str = "kube-booster";
 

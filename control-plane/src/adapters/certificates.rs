@@ -16,9 +16,7 @@ pub use authority::{Authority, AuthorityError};
 pub use bundle::Bundle;
 use clap::Args;
 pub use clients::{ClientCa, ClientCaError, OwnCaller};
-pub use configuration::{
-    BundleError, CONFIGURATION, Live, apply as apply_bundle, read as read_configuration,
-};
+pub use configuration::{BundleError, Live, apply as apply_bundle, read as read_configuration};
 pub use files::{FilesError, changes as file_changes, read as read_files};
 pub use secret::{Occasion, SECRET, SecretError, obtain as obtain_authorities, publish as publish_bundle};
 pub use serving::{Served, Serving, ServingError};

@@ -8,9 +8,9 @@ use kube::{
     api::ListParams,
     core::{ParseExpressionError, Selector, SelectorExt},
 };
+use proto::names;
 use tokio::time::timeout;
 
-const CONFIGURATION: &str = "zz-kube-booster";
 /// Namespaces of one page.
 const PAGE: u32 = 500;
 /// For all calls together.
@@ -43,8 +43,9 @@ pub async fn namespaces(client: &Client, own: &str) -> Result<HashSet<String>, R
 
 async fn read(client: &Client, own: &str) -> Result<HashSet<String>, ReachError> {
     let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let configuration = configurations.get_opt(CONFIGURATION).await?;
-    let webhook = configuration.and_then(|found| found.webhooks).unwrap_or_default().into_iter().next();
+    let configuration = configurations.get_opt(names::WEBHOOK_CONFIGURATION).await?;
+    let mut webhooks = configuration.and_then(|found| found.webhooks).unwrap_or_default().into_iter();
+    let webhook = webhooks.find(|webhook| webhook.name == names::WEBHOOK);
     let Some(webhook) = webhook else { return Ok(HashSet::new()) };
     let selector = webhook.namespace_selector.unwrap_or_default();
     let selector = Selector::try_from(selector).map_err(ReachError::Selector)?;

@@ -37,6 +37,8 @@ use crate::ground::{
     warmups::{Begun, Recorded},
 };
 
+/// A question for health or reflection, which anybody may ask.
+const MAX_QUESTION: usize = 4 << 10;
 /// A report is below 2 KiB; nothing that we take is larger than this.
 const MAX_MESSAGE: usize = 64 << 10;
 
@@ -119,9 +121,9 @@ pub async fn router(
     };
     let routes = Routes::new(Door::before(sidecars, callers))
         .add_service(Door::before(people, Arc::new(viewers)))
-        .add_service(health_service)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?);
+        .add_service(health_service.max_decoding_message_size(MAX_QUESTION))
+        .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_QUESTION))
+        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION));
     Ok((routes.prepare().into_axum_router(), keep_keys))
 }
 

@@ -27,16 +27,34 @@ use super::metrics::Metrics;
 const IDLE: Duration = Duration::from_mins(3);
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
-/// Of the webhook: an API server needs one connection, or some hundred with HTTP/1.1.
-pub const WEBHOOK: Limits =
-    Limits { connections: 512, handshakes: 128, window: 256 << 10, first_request: FIRST_REQUEST, idle: IDLE };
+/// Of the webhook: an API server needs some hundred with HTTP/1.1, some of which it dials in advance.
+pub const WEBHOOK: Limits = Limits {
+    connections: 512,
+    handshakes: 128,
+    queues: false,
+    window: 256 << 10,
+    first_request: IDLE,
+    idle: IDLE,
+};
 /// Of the report server: a sidecar connects while it waits for its app. A connection takes some 60 KiB, a report that
 /// nobody has read below 2 KiB, and the smallest window of a connection is that of HTTP/2 itself.
-pub const REPORTS: Limits =
-    Limits { connections: 1_024, handshakes: 256, window: 65_535, first_request: IDLE, idle: IDLE };
+pub const REPORTS: Limits = Limits {
+    connections: 1_024,
+    handshakes: 256,
+    queues: true,
+    window: 65_535,
+    first_request: IDLE,
+    idle: IDLE,
+};
 /// Of the ports for operators: the kubelet's probes, and scrapes.
-pub const ADMIN: Limits =
-    Limits { connections: 128, handshakes: 128, window: 65_535, first_request: FIRST_REQUEST, idle: IDLE };
+pub const ADMIN: Limits = Limits {
+    connections: 128,
+    handshakes: 128,
+    queues: false,
+    window: 65_535,
+    first_request: FIRST_REQUEST,
+    idle: IDLE,
+};
 
 /// What a server asks of those who come in.
 pub struct Door {

@@ -27,7 +27,7 @@ use self::{admission::Request, bodies::Bodies, limiter::Limiter, refusal::Refusa
 use super::metrics::Metrics;
 use crate::ground::{
     injection::{self, Decision, SidecarTemplate, Surroundings},
-    limits::Limits,
+    limits::{Limits, NamespaceLimits},
     pauses::Barriers,
     pod::Pod,
 };
@@ -68,7 +68,7 @@ pub struct Webhook {
     pub barriers: watch::Receiver<Arc<Barriers>>,
     /// Where decisions are counted.
     pub metrics: Metrics,
-    /// Where we run: no pod there is warmed, so that only our own check asks for it, and in spite of a pause.
+    /// Where we run: no pod there is warmed, so that only our own check asks for it, whatever holds for others.
     pub own_namespace: Arc<str>,
 }
 
@@ -109,12 +109,13 @@ impl Webhook {
     fn review_with(&self, body: &[u8], decide: Decide) -> Result<String, serde_json::Error> {
         let request = admission::decode(body)?;
         let template = Arc::clone(&self.template.borrow());
-        let limits = self.limits.borrow().of(&request.namespace);
+        let is_own = *request.namespace == *self.own_namespace;
+        let limits =
+            if is_own { NamespaceLimits::default() } else { self.limits.borrow().of(&request.namespace) };
         let barriers = Arc::clone(&self.barriers.borrow());
         let surroundings = Surroundings { template: &template, limits: &limits };
         let answer = || {
             let pod: Pod<'_> = serde_json::from_str(request.object.map_or("null", |object| object.get()))?;
-            let is_own = *request.namespace == *self.own_namespace;
             let is_let_in = || is_own || barriers.admit(&request.namespace, request.is_dry_run);
             let decision = decide(&pod, &request.uid, &surroundings).unless_paused(is_let_in);
             Ok::<_, serde_json::Error>(self.note(&request, &decision, pod.display_name()))

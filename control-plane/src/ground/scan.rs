@@ -14,6 +14,7 @@ use super::{
     injection::{self, Decision, SidecarTemplate, Surroundings},
     limits::Limits,
     observed::{Gate, LiveSpec, LiveStatus, Observed, PodRef},
+    pauses::Barriers,
     pod::{OwnerReference, Pod, Text, Texts},
 };
 
@@ -46,7 +47,7 @@ impl<'a> Page<'a> {
     pub fn findings(
         &'a self,
         now: Timestamp,
-        (template, limits): (&'a SidecarTemplate, &'a Limits),
+        (template, limits, barriers): (&'a SidecarTemplate, &'a Limits, &'a Barriers),
         is_called_for: impl Fn(&str) -> bool + 'a,
     ) -> impl Iterator<Item = Finding> + 'a {
         // What is no pod as we know them is not ours to judge.
@@ -59,7 +60,9 @@ impl<'a> Page<'a> {
                 let is_called_for = is_called_for(&glance.metadata.namespace);
                 let limits = limits.of(&glance.metadata.namespace);
                 let surroundings = Surroundings { template, limits: &limits };
-                return is_called_for.then(|| not_warmed(raw, &glance, now, &surroundings)).flatten();
+                let is_let_in = barriers.admit(&glance.metadata.namespace, true);
+                let not_warmed = || not_warmed(raw, &glance, now, &surroundings, is_let_in);
+                return is_called_for.then(not_warmed).flatten();
             }
             glance.stray().map(|observed| Finding::Stray(Box::new(observed)))
         })
@@ -153,6 +156,7 @@ fn not_warmed(
     glance: &Glance<'_>,
     now: Timestamp,
     surroundings: &Surroundings<'_>,
+    is_let_in: bool,
 ) -> Option<Finding> {
     let created = glance.metadata.creation_timestamp;
     let is_young = created.checked_add(YOUNGEST).is_ok_and(|grown| now < grown);
@@ -162,7 +166,7 @@ fn not_warmed(
     }
     let pod: Pod<'_> = serde_json::from_str(raw.get()).ok()?;
     let of = |why| NotWarmed { pod: glance.pod(), created, controller: controller(&pod), why };
-    match injection::decide(&pod, "", surroundings) {
+    match injection::decide(&pod, "", surroundings).unless_paused(|| is_let_in) {
         Decision::NotAsked => None,
         Decision::Injected { .. } => Some(Finding::Missed(of(MISSED.to_owned()))),
         Decision::Skipped { warnings, .. } => Some(Finding::Skipped(of(warnings.join("; ")))),

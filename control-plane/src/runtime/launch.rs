@@ -98,11 +98,16 @@ impl Launch<'_> {
         Ok(())
     }
 
+    /// Where the report server hands calls to the gatekeeper.
+    pub(super) fn calls() -> (mpsc::Sender<Call>, mpsc::Receiver<Call>) {
+        mpsc::channel(QUEUE)
+    }
+
     pub(super) async fn reports(
         &mut self,
         identity: &Identity,
-    ) -> anyhow::Result<(mpsc::Receiver<Call>, mpsc::Receiver<MissedQuestion>)> {
-        let (calls, received) = mpsc::channel(QUEUE);
+        calls: mpsc::Sender<Call>,
+    ) -> anyhow::Result<mpsc::Receiver<MissedQuestion>> {
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let listener = listen::on_all(self.options.reports.report_port).await?;
         let tls = server::tls(Arc::new(identity.served()), None, &[b"h2"]);
@@ -117,7 +122,7 @@ impl Launch<'_> {
             leaving: self.tasks.retire(),
         };
         self.tasks.spawn("report server", server::serve(listener, door, router, self.tasks.stop()));
-        Ok((received, asked))
+        Ok(asked)
     }
 
     pub(super) fn gatekeeper(
@@ -153,7 +158,7 @@ impl Launch<'_> {
 
     pub(super) async fn scan(
         &mut self,
-        (template, limits): (Template, watch::Receiver<Limits>),
+        (template, limits, barriers): (Template, watch::Receiver<Limits>, watch::Receiver<Arc<Barriers>>),
         news: mpsc::Sender<News>,
         leads: watch::Receiver<bool>,
         questions: mpsc::Receiver<MissedQuestion>,
@@ -166,6 +171,7 @@ impl Launch<'_> {
             evictor: if evicts { Some(evictions::client().await?) } else { None },
             template,
             limits,
+            barriers,
             metrics: self.metrics.clone(),
             news,
             said: HashSet::new(),

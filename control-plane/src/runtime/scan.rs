@@ -5,6 +5,7 @@ mod question;
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
@@ -32,6 +33,7 @@ use crate::{
     ground::{
         limits::Limits,
         observed::Observed,
+        pauses::Barriers,
         scan::{self, Finding, NotWarmed, Page},
     },
 };
@@ -70,6 +72,7 @@ pub(super) struct Scanner {
     pub(super) evictor: Option<Client>,
     pub(super) template: Template,
     pub(super) limits: watch::Receiver<Limits>,
+    pub(super) barriers: watch::Receiver<Arc<Barriers>>,
     pub(super) metrics: Metrics,
     pub(super) news: mpsc::Sender<News>,
     /// The names of the Events that are still true; each is said once.
@@ -167,8 +170,9 @@ impl Scanner {
 
     fn findings(&self, page: &Page<'_>, namespaces: &HashSet<String>) -> Vec<Finding> {
         let (template, limits) = (self.template.borrow().clone(), self.limits.borrow());
-        let findings =
-            page.findings(Timestamp::now(), (&template, &limits), |name| namespaces.contains(name));
+        let barriers = Arc::clone(&self.barriers.borrow());
+        let findings = page
+            .findings(Timestamp::now(), (&template, &limits, &barriers), |name| namespaces.contains(name));
         findings.collect()
     }
 

@@ -66,15 +66,18 @@ async fn start(
 ) -> anyhow::Result<()> {
     let client = cluster::connect().await?;
     let mut launch = Launch { options, tasks, client, metrics };
-    let identity = launch.identity().await;
-    let limits = launch.limits(awaited.limits);
     let (barriers, shown) = watch::channel(Arc::default());
-    let own = callers.own().certified();
-    launch.webhook(&identity, callers, limits.clone(), shown).await?;
-    let (calls, questions) = launch.reports(&identity).await?;
-    let news = launch.gatekeeper(calls, barriers, awaited.pods);
+    let (calls, received) = Launch::calls();
+    // Gates and deadlines first: they wait for no certificate.
+    let news = launch.gatekeeper(received, barriers, awaited.pods);
     let leads = launch.election();
-    launch.scan((identity.template(), limits), news, leads.clone(), questions).await?;
+    let limits = launch.limits(awaited.limits);
+    let identity = launch.identity().await;
+    let own = callers.own().certified();
+    launch.webhook(&identity, callers, limits.clone(), shown.clone()).await?;
+    let questions = launch.reports(&identity, calls).await?;
+    let scene = (identity.template(), limits, shown);
+    launch.scan(scene, news, leads.clone(), questions).await?;
     launch.self_check(&identity, own, awaited.webhook);
     launch.certificates(identity, awaited.certificate, leads);
     info!("serving");

@@ -6,14 +6,11 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams},
 };
-use proto::names;
+use proto::names::{self, WEBHOOK, WEBHOOK_CONFIGURATION as CONFIGURATION};
 use serde_json::json;
 
 use super::bundle::Bundle;
 
-/// Name of our configuration; it sorts late, so that other webhooks' annotations are there when ours is matched.
-pub const CONFIGURATION: &str = "zz-kube-booster";
-const WEBHOOK: &str = "mutate-pods.kube-booster.io";
 /// What cert-manager's injector reads: it writes caBundle where one of its annotations is.
 const INJECTOR: &str = "cert-manager.io/inject-";
 

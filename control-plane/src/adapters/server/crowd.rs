@@ -26,6 +26,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once that have not finished their handshake.
     pub handshakes: usize,
+    /// Whether newcomers wait a moment for handshakes under way before one of these is broken off.
+    pub queues: bool,
     /// Bytes that an HTTP/2 connection may send before anybody reads them: this much memory at most for each.
     pub window: u32,
     /// From the handshake to the first request.
@@ -97,6 +99,9 @@ impl Crowd {
     /// Waits while as many are in their handshake as may be, each of them not for long and no peer with more than its
     /// share: thousands of sidecars that report at once had better queue than lose handshakes that were paid for.
     pub(super) async fn room(&self) {
+        if !self.limits.queues {
+            return;
+        }
         let room_at = || self.lock().room_at(self.limits.handshakes);
         while let Some(end) = room_at() {
             let _ = timeout_at(end, self.shaken.notified()).await;
@@ -104,20 +109,26 @@ impl Crowd {
     }
 
     /// Lets `peer` in. Where there is no room, the peer with the most connections loses the one that has been without
-    /// a request for the longest; `None` where all of them have requests under way.
+    /// a request for the longest, or else, where it has more than its share, one with a request under way; `None` where
+    /// nobody can go. A peer that has its share makes room for its own newcomers.
     pub(super) fn enter(&self, peer: IpAddr) -> Option<Presence> {
-        let mut guests = self.lock();
+        let (mut guests, share) = (self.lock(), self.limits.connections * 3 / 4);
+        let own = network(peer);
+        if guests.of(own) >= share && !guests.send_away(|guest| guest.peer == own && !guest.is_busy()) {
+            guests.send_away(|guest| guest.peer == own);
+        }
         if guests.shaking >= self.limits.handshakes {
             guests.send_away(|guest| guest.stage == Stage::Handshake);
         }
         let is_full = guests.present.len() >= self.limits.connections;
-        if is_full && !guests.send_away(|guest| !matches!(guest.stage, Stage::Busy(_))) {
-            return None;
+        if is_full && !guests.send_away(|guest| !guest.is_busy()) {
+            let heavy = guests.heaviest().filter(|(_, count)| *count > self.limits.connections / 4);
+            let (heaviest, _) = heavy?;
+            guests.send_away(|guest| guest.peer == heaviest);
         }
         let (id, away) = (guests.next, CancellationToken::new());
         guests.next += 1;
-        let guest =
-            Guest { peer: network(peer), stage: Stage::Handshake, since: Instant::now(), away: away.clone() };
+        let guest = Guest { peer: own, stage: Stage::Handshake, since: Instant::now(), away: away.clone() };
         guests.present.insert(id, guest);
         guests.shaking += 1;
         Some(Presence { crowd: self.clone(), id, away, heard: Notify::new() })
@@ -140,7 +151,18 @@ impl Crowd {
     }
 }
 
+impl Guest {
+    fn is_busy(&self) -> bool {
+        matches!(self.stage, Stage::Busy(_))
+    }
+}
+
 impl Guests {
+    /// Connections of `peer`.
+    fn of(&self, peer: IpAddr) -> usize {
+        self.present.values().filter(|guest| guest.peer == peer).count()
+    }
+
     /// When one of `most` handshakes may be broken off for another; `None` where that is now, or need not be.
     fn room_at(&self, most: usize) -> Option<Instant> {
         if self.shaking < most {
@@ -165,11 +187,20 @@ impl Guests {
         Some(gone)
     }
 
-    fn send_away(&mut self, may_go: impl Fn(&Guest) -> bool) -> bool {
+    fn by_peer(&self) -> HashMap<IpAddr, usize> {
         let mut of_peer: HashMap<IpAddr, usize> = HashMap::new();
         for guest in self.present.values() {
             *of_peer.entry(guest.peer).or_default() += 1;
         }
+        of_peer
+    }
+
+    fn heaviest(&self) -> Option<(IpAddr, usize)> {
+        self.by_peer().into_iter().max_by_key(|(_, count)| *count)
+    }
+
+    fn send_away(&mut self, may_go: impl Fn(&Guest) -> bool) -> bool {
+        let of_peer = self.by_peer();
         let candidates = self.present.iter().filter(|(_, guest)| may_go(guest));
         let chosen = candidates.max_by_key(|(_, guest)| (of_peer.get(&guest.peer), Reverse(guest.since)));
         let chosen = chosen.map(|(id, _)| *id);
@@ -262,6 +293,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         connections: 4,
         handshakes: 2,
+        queues: true,
         window: 65_535,
         first_request: Duration::from_secs(10),
         idle: Duration::from_mins(3),
@@ -294,12 +326,35 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_with_a_request_under_way_stays() {
         let crowd = Crowd::new(LIMITS);
-        let guests: Vec<_> = (0..4).map(|_| settled(&crowd, 1)).collect();
+        let guests: Vec<_> = (1..=4).map(|number| settled(&crowd, number)).collect();
         let busy: Vec<_> = guests.iter().map(Presence::begin).collect();
-        assert!(crowd.enter(peer(2)).is_none());
+        assert!(crowd.enter(peer(5)).is_none());
         drop(busy);
-        assert!(crowd.enter(peer(2)).is_some());
+        assert!(crowd.enter(peer(5)).is_some());
         assert_eq!(guests.iter().filter(|presence| presence.away.is_cancelled()).count(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_fills_a_server_with_requests_that_do_not_end() {
+        let crowd = Crowd::new(LIMITS);
+        let flood: Vec<_> = (0..3).map(|_| settled(&crowd, 66)).collect();
+        let held: Vec<_> = flood.iter().map(Presence::begin).collect();
+        let lone = settled(&crowd, 1);
+        let _under_way = lone.begin();
+        let _newcomer = settled(&crowd, 2);
+        let is_away = |presence: &Presence| presence.away.is_cancelled();
+        assert!(!is_away(&lone) && flood.iter().filter(|presence| is_away(presence)).count() == 1);
+        drop(held);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_its_share_makes_room_for_itself() {
+        let crowd = Crowd::new(LIMITS);
+        let flood: Vec<_> = (0..3).map(|_| settled(&crowd, 66)).collect();
+        let held: Vec<_> = flood.iter().map(Presence::begin).collect();
+        let _another = settled(&crowd, 66);
+        assert!(flood[0].away.is_cancelled() || flood[1].away.is_cancelled() || flood[2].away.is_cancelled());
+        drop(held);
     }
 
     #[tokio::test(start_paused = true)]

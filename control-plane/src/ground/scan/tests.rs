@@ -40,7 +40,10 @@ fn found_after(seconds: i64, pods: &[Value]) -> Vec<Finding> {
     let page: Page<'_> = serde_json::from_str(&text).unwrap();
     assert_eq!(page.next(), Some("more"));
     let now = CREATED.parse::<Timestamp>().unwrap().checked_add(seconds.seconds()).unwrap();
-    page.findings(now, (&template(), &Limits::default()), |namespace| namespace != "kube-system").collect()
+    page.findings(now, (&template(), &Limits::default(), &Barriers::default()), |namespace| {
+        namespace != "kube-system"
+    })
+    .collect()
 }
 
 fn gates() -> Value {

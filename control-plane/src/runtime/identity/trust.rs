@@ -3,6 +3,7 @@
 use futures::{StreamExt, stream::BoxStream};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::{Api, Client, core::PartialObjectMeta};
+use proto::names;
 use tokio::{sync::watch, time::timeout};
 use tracing::{info, warn};
 
@@ -33,7 +34,7 @@ impl Trust {
     pub(super) fn changes(&self) -> BoxStream<'static, ()> {
         let configurations: Api<PartialObjectMeta<MutatingWebhookConfiguration>> =
             Api::all(self.client.clone());
-        objects::changes(configurations, certificates::CONFIGURATION).boxed()
+        objects::changes(configurations, names::WEBHOOK_CONFIGURATION).boxed()
     }
 
     /// Tells the API server to trust `trusted`.

@@ -1,7 +1,8 @@
 //! What was deleted, overwritten or has expired is there again within seconds.
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use futures::future::join_all;
+use jiff::{Timestamp, ToSpan};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::{Api, api::DeleteParams};
 use libtest_mimic::Trial;
@@ -9,8 +10,8 @@ use serde_json::json;
 use tests::{
     authority::TestCa,
     control_plane::{NAMESPACE, World},
-    patience::eventually,
-    pods::{annotated, create, namespace},
+    patience::{SOON, eventually},
+    pods::{annotated, containers_ready, create, namespace, opened},
     reports::{good_report, submit},
     sidecar::{Sidecar, container, pod_token},
     trials::alone,
@@ -30,6 +31,11 @@ pub(super) fn trials() -> Vec<Trial> {
             "a Secret that is not readable says what to do and takes nothing away",
             LONG,
             unreadable_secret,
+        ),
+        alone(
+            "a control plane that starts without a readable CA opens gates all the same",
+            LONG,
+            gates_without_ca,
         ),
         alone("replicas that start at once agree on one CA", LONG, one_ca),
         alone("sidecars are told the Service's new address", LONG, service_moves),
@@ -122,6 +128,22 @@ async fn unreadable_secret() -> anyhow::Result<()> {
     .await?;
     let mut sidecar = Sidecar::of(&client, &pod).await?;
     ensure!(is_injected(&pods).await? && sidecar.process.runs());
+    Ok(())
+}
+
+async fn gates_without_ca() -> anyhow::Result<()> {
+    let mut world = World::start(&[]).await?;
+    let client = world.api.client().await?;
+    let pods = namespace(&client, "gates-first", json!({})).await?;
+    create(&pods, &annotated("web", 8080, &json!({"warmup-duration": "1s"}))).await?;
+    world.kill_control_plane();
+    put_secret(&client, &[("ca.crt", "rubbish")]).await?;
+    containers_ready(&pods, "web", Timestamp::now().checked_sub(1.minutes())?).await?;
+    let (condition, _) = tokio::select! {
+        started = world.start_control_plane() => bail!("ready without a CA: {started:?}"),
+        opened = opened(&pods, "web", SOON) => opened?,
+    };
+    ensure!(condition.reason.as_deref() == Some("WarmupTimedOut"), "{condition:?}");
     Ok(())
 }
 
