@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -31,9 +32,23 @@ pub struct ApiServer {
     _etcd: Daemon,
 }
 
-/// A port that was free a moment ago.
+/// Below those that the kernel gives to clients: none of these takes a port between its choice and its use.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port that is free, and that this process is not given twice.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Other test programs begin elsewhere.
+    let first = std::process::id().wrapping_mul(97);
+    for _ in 0..count {
+        let offset = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = PORTS.start + u16::try_from(offset)?;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no port from {PORTS:?} is free")
 }
 
 impl ApiServer {
