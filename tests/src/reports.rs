@@ -16,13 +16,19 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use crate::control_plane::{NAMESPACE, World};
+use crate::{
+    control_plane::{NAMESPACE, World},
+    patience::{SOON, eventually},
+};
 
-/// The CA that the control plane publishes for people.
+/// The CA that the control plane publishes for people, soon after it is ready.
 pub async fn published_ca(client: &Client) -> anyhow::Result<String> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
-    let data = maps.get("kube-booster-ca").await?.data.unwrap_or_default();
-    Ok(data.get("ca.crt").cloned().unwrap_or_default())
+    eventually("the CA is published", SOON, async || {
+        let map = maps.get_opt("kube-booster-ca").await?;
+        Ok(map.and_then(|map| map.data?.remove("ca.crt")))
+    })
+    .await
 }
 
 /// Where the report server of `world` is, verified by the published CA.
