@@ -146,12 +146,17 @@ impl World {
         daemon.terminate(SOON).await
     }
 
-    /// Asks the control plane to end, and does not wait for it.
-    pub fn ask_control_plane_to_end(&self) -> anyhow::Result<()> {
+    /// Sends `signal`, such as `STOP`, to the control plane.
+    pub fn signal_control_plane(&self, signal: &str) -> anyhow::Result<()> {
         let pid = self.control_plane.as_ref().context("the control plane runs")?.pid();
-        let sent = std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
+        let sent = std::process::Command::new("kill").args(["-s", signal, &pid.to_string()]).status()?;
         anyhow::ensure!(sent.success(), "kill: {sent}");
         Ok(())
+    }
+
+    /// Asks the control plane to end, and does not wait for it.
+    pub fn ask_control_plane_to_end(&self) -> anyhow::Result<()> {
+        self.signal_control_plane("TERM")
     }
 
     /// Connects to the webhook's port, as a new client does, without a request.

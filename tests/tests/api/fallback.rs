@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
 use libtest_mimic::Trial;
@@ -40,6 +40,7 @@ pub(crate) fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
             world,
             left_alone,
         ),
+        trial("a sidecar of which nothing is heard for a minute is exchanged", 2 * SOON, world, silent),
         trial("an open gate does not keep an image from being exchanged", 2 * SOON, world, open_gate),
         trial(
             "an image that fails pauses injection in its namespace, and a sidecar that works ends that",
@@ -115,6 +116,24 @@ async fn exchanged(world: Arc<World>) -> anyhow::Result<()> {
 }
 
 /// Waits until an Event of `namespace` with `reason` says `text`.
+async fn silent(world: Arc<World>) -> anyhow::Result<()> {
+    let pods = namespace(&world.api.client().await?, "silent", json!({})).await?;
+    for (name, seconds) in [("long", 70), ("short", 5)] {
+        create(&pods, &annotated(name, 8080, &json!({}))).await?;
+        say(&pods, name, waiting("PodInitializing"), 0).await?;
+        let since = Timestamp::now().checked_sub(seconds.seconds())?.to_string();
+        let ready =
+            json!({"type": "PodReadyToStartContainers", "status": "True", "lastTransitionTime": since});
+        let status = json!({"status": {"conditions": [ready]}});
+        pods.patch_status(name, &PatchParams::default(), &Patch::Strategic(status)).await?;
+    }
+    until_exchanged(&pods, "long").await?;
+    ensure!(!is_exchanged(&pods.get("short").await?)?, "a minute is not over");
+    let (condition, _) = opened(&pods, "long", SOON).await?;
+    ensure!(condition.reason.as_deref() == Some("SidecarUnavailable"), "{condition:?}");
+    Ok(())
+}
+
 async fn event(world: &World, namespace: &str, reason: &str, text: &str) -> anyhow::Result<()> {
     eventually("an Event", SOON, async || {
         let columns = "custom-columns=:.reason,:.message";

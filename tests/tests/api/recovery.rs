@@ -1,8 +1,8 @@
 //! The control plane goes away and comes back: nothing is lost. Each test has a pair of its own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use jiff::{Timestamp, ToSpan};
 use libtest_mimic::Trial;
 use serde_json::json;
@@ -11,9 +11,11 @@ use tests::{
     control_plane::World,
     patience::{SOON, eventually},
     pods::{annotated, condition, containers_ready, create, create_until, delete, namespace, opened},
-    sidecar::{Sidecar, container},
+    reports::{good_report, submit},
+    sidecar::{Sidecar, container, pod_token},
     trials::alone,
 };
+use tonic::Code;
 
 const LONG: Duration = Duration::from_secs(150);
 
@@ -24,6 +26,12 @@ pub(crate) fn trials() -> Vec<Trial> {
             "a pod is created untouched while the webhook is down, and injected when it is back",
             LONG,
             webhook_down,
+        ),
+        alone("a webhook that does not answer lets a pod through in its five seconds", LONG, webhook_silent),
+        alone(
+            "a patch that the API server refuses for a while is tried until it is taken",
+            LONG,
+            refused_patch,
         ),
         alone(
             "pods that go away before, during and after their warm-up leave nothing behind",
@@ -85,6 +93,45 @@ async fn webhook_down() -> anyhow::Result<()> {
     world.kill_control_plane();
     let untouched = create(&pods, &annotated("down-again", 8080, &json!({}))).await?;
     ensure!(container(&untouched).is_err());
+    Ok(())
+}
+
+async fn webhook_silent() -> anyhow::Result<()> {
+    let world = World::start(&[]).await?;
+    let pods = namespace(&world.api.client().await?, "silent-webhook", json!({})).await?;
+    world.signal_control_plane("STOP")?;
+    let start = Instant::now();
+    let untouched = create(&pods, &annotated("meanwhile", 8080, &json!({}))).await?;
+    let took = start.elapsed();
+    world.signal_control_plane("CONT")?;
+    ensure!(container(&untouched).is_err() && took < Duration::from_secs(7), "after {took:?}");
+    create_until(&pods, &annotated("again", 8080, &json!({})), SOON, |pod| container(pod).is_ok()).await?;
+    Ok(())
+}
+
+async fn refused_patch() -> anyhow::Result<()> {
+    const BINDING: &str = "clusterrolebinding/kube-booster";
+    let world = World::start(&[]).await?;
+    let client = world.api.client().await?;
+    let pods = namespace(&client, "refused-patch", json!({})).await?;
+    let pod = create(&pods, &annotated("web", 8080, &json!({}))).await?;
+    let token = pod_token(&client, &pod, "kube-booster.io").await?;
+    let binding = world.api.folder().join("binding.json");
+    std::fs::write(&binding, world.api.kubectl(&["get", BINDING, "--output=json"])?)?;
+    world.api.kubectl(&["delete", BINDING])?;
+    eventually("a right that is gone", SOON, async || {
+        let account = "--as=system:serviceaccount:kube-booster-system:kube-booster";
+        let may = world.api.kubectl(&["auth", "can-i", "patch", "pods", "--subresource=status", account]);
+        Ok(may.is_err().then_some(()))
+    })
+    .await?;
+    let refused =
+        submit(&world, &token, &good_report()).await?.err().context("a report that is not stored")?;
+    ensure!(refused.code() == Code::Unavailable, "{refused:?}");
+    ensure!(condition(&pods.get("web").await?).is_none_or(|condition| condition.status == "False"));
+    world.api.kubectl(&["create", "--filename", &binding.display().to_string()])?;
+    let (condition, _) = opened(&pods, "web", SOON).await?;
+    ensure!(condition.reason.as_deref() == Some("WarmupSucceeded"), "{condition:?}");
     Ok(())
 }
 
