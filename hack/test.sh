@@ -19,8 +19,18 @@ main() {
   trap 'rm -f "$log"' EXIT
   cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || status=$?
   say "tests took ${SECONDS}s, builds included"
+  failures "$log"
   count "$log"
   return "$status"
+}
+
+# Says again what failed and why: a log's last lines are often all that people get to see.
+failures() {
+  awk '
+    /^failures:$/ { wanted = 0 }
+    /^---- .* ----$/ { wanted = 1; lines = 0 }
+    wanted && lines++ < 15 { print substr($0, 1, 500) }' "$1"
+  grep -E '^test .* FAILED$' "$1" || true
 }
 
 # Adds up the closing lines of all test programs.

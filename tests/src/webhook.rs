@@ -83,12 +83,16 @@ impl Caller {
         self.shake_hands(&self.config).await
     }
 
-    /// A connection for HTTP/2, driven in the background.
-    pub async fn connect_h2(&self) -> anyhow::Result<h2::client::SendRequest<bytes::Bytes>> {
+    /// A connection with TLS that has agreed on HTTP/2 and said nothing yet.
+    pub async fn connect_tls_h2(&self) -> anyhow::Result<TlsStream<TcpStream>> {
         let mut config = (*self.config).clone();
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let stream = self.shake_hands(&Arc::new(config)).await?;
-        let (sender, connection) = h2::client::handshake(stream).await?;
+        self.shake_hands(&Arc::new(config)).await
+    }
+
+    /// A connection for HTTP/2, driven in the background.
+    pub async fn connect_h2(&self) -> anyhow::Result<h2::client::SendRequest<bytes::Bytes>> {
+        let (sender, connection) = h2::client::handshake(self.connect_tls_h2().await?).await?;
         tokio::spawn(connection);
         Ok(sender.ready().await?)
     }

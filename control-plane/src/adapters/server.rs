@@ -2,6 +2,7 @@
 
 mod connection;
 mod crowd;
+mod frames;
 mod lingering;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -26,6 +27,7 @@ use super::metrics::Metrics;
 
 const IDLE: Duration = Duration::from_mins(3);
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
+const AGE: Duration = Duration::from_mins(30);
 
 /// Of the webhook: an API server needs some hundred with HTTP/1.1, some of which it dials in advance.
 pub const WEBHOOK: Limits = Limits {
@@ -35,6 +37,7 @@ pub const WEBHOOK: Limits = Limits {
     window: 256 << 10,
     first_request: IDLE,
     idle: IDLE,
+    age: AGE,
 };
 /// Of the report server: a sidecar connects while it waits for its app. A connection takes some 60 KiB, a report that
 /// nobody has read below 2 KiB, and the smallest window of a connection is that of HTTP/2 itself.
@@ -45,6 +48,7 @@ pub const REPORTS: Limits = Limits {
     window: 65_535,
     first_request: IDLE,
     idle: IDLE,
+    age: AGE,
 };
 /// Of the ports for operators: the kubelet's probes, and scrapes.
 pub const ADMIN: Limits = Limits {
@@ -54,6 +58,7 @@ pub const ADMIN: Limits = Limits {
     window: 65_535,
     first_request: FIRST_REQUEST,
     idle: IDLE,
+    age: AGE,
 };
 
 /// What a server asks of those who come in.

@@ -1,6 +1,10 @@
 //! One connection, from its handshake to its end.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -15,13 +19,21 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::server::TlsStream;
-use tokio_util::{either::Either, io::InspectReader, sync::CancellationToken};
+use tokio_util::{
+    either::Either,
+    io::{InspectReader, InspectWriter},
+    sync::CancellationToken,
+};
 use tower::ServiceExt;
 use tracing::debug;
 
-use super::{Door, crowd::Presence, lingering};
+use super::{Door, crowd::Presence, frames::Frames, lingering};
 
 /// Requests at once on one HTTP/2 connection; an API server has 200 changes under way at most, by its defaults.
 const MAX_STREAMS: u32 = 256;
@@ -41,7 +53,8 @@ pub(super) const DRAIN: Duration = Duration::from_secs(10);
 /// For a peer without requests to take notice that its connection is closed.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `stream` until it ends, has to make room, is without a request for too long, or `stop`.
+/// Serves `router` on `stream` until it ends, has to make room, is without a request for too long, asks for nothing too
+/// often, or `stop`.
 pub(super) async fn serve(
     stream: TcpStream,
     presence: Presence,
@@ -55,37 +68,65 @@ pub(super) async fn serve(
     presence.settle();
     let noted = noted(Arc::clone(&presence), router, door.leaving.clone());
     let service = TowerToHyperService::new(tower::service_fn(noted));
-    let (builder, is_http_1) = (builder(&stream, door.limits.window), !is_http_2(&stream));
-    let listener = Arc::clone(&presence);
-    let stream = InspectReader::new(stream, move |bytes| {
-        if is_http_1 && !bytes.is_empty() {
-            listener.hear();
-        }
-    });
+    let (builder, is_http_2) = (builder(&stream, door.limits.window), is_http_2(&stream));
+    let flooded = CancellationToken::new();
+    let stream = observed(stream, is_http_2, Arc::clone(&presence), flooded.clone());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let farewell = tokio::select! {
-        biased;
-        ended = connection.as_mut() => {
-            if let Err(error) = ended {
-                debug!(error, "connection ended");
+    let mut is_retired = false;
+    let (farewell, reason) = loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    debug!(error, "connection ended");
+                }
+                return lingering::close(lingering).await;
             }
-            return lingering::close(lingering).await;
-        }
-        () = stop.cancelled() => DRAIN,
-        () = presence.sent_away() => {
-            door.metrics.connection_closed(door.name, "crowded");
-            FAREWELL
-        }
-        () = presence.neglected() => {
-            door.metrics.connection_closed(door.name, "idle");
-            FAREWELL
+            () = stop.cancelled() => break (DRAIN, None),
+            () = presence.sent_away() => break (FAREWELL, Some("crowded")),
+            () = presence.neglected() => break (FAREWELL, Some("idle")),
+            () = flooded.cancelled() => break (FAREWELL, Some("too_many_frames")),
+            // A GOAWAY, after which requests under way end in peace; HTTP/1.1 is told with its next answer.
+            () = presence.aged(), if is_http_2 && !is_retired => {
+                is_retired = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = presence.outlived(), if is_http_2 => break (FAREWELL, Some("old")),
         }
     };
+    if let Some(reason) = reason {
+        door.metrics.connection_closed(door.name, reason);
+    }
     connection.as_mut().graceful_shutdown();
     if timeout(farewell, connection).await.is_err() {
         return debug!("connection broken off");
     }
     lingering::close(lingering).await;
+}
+
+/// `stream`, with what comes and goes noted: heads of HTTP/1.1, frames of HTTP/2 until they have `flooded` us.
+fn observed(
+    stream: Stream,
+    is_http_2: bool,
+    presence: Arc<Presence>,
+    flooded: CancellationToken,
+) -> impl AsyncRead + AsyncWrite + Unpin {
+    let frames = is_http_2.then(|| Arc::new(Mutex::new(Frames::new(Instant::now()))));
+    let writing = frames.clone();
+    let stream = InspectReader::new(stream, move |bytes| match &frames {
+        _ if bytes.is_empty() => {}
+        None => presence.hear(),
+        Some(frames) => {
+            if !unpoisoned(frames).heard(bytes, Instant::now()) {
+                flooded.cancel();
+            }
+        }
+    });
+    InspectWriter::new(stream, move |bytes| {
+        if let Some(frames) = &writing {
+            unpoisoned(frames).wrote(bytes.len());
+        }
+    })
 }
 
 type Stream = Either<TlsStream<TcpStream>, TcpStream>;
@@ -111,10 +152,14 @@ async fn enter(stream: TcpStream, presence: &Presence, door: &Door) -> Option<St
     None
 }
 
+fn unpoisoned(frames: &Mutex<Frames>) -> MutexGuard<'_, Frames> {
+    frames.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// `router`, with the connection busy from a request's head to the last byte of its answer.
 ///
-/// Once we are `leaving`, who speaks HTTP/1.1 is told to come back on another connection, and closes this one: a request
-/// that is on its way when a server closes a connection is lost. HTTP/2 has a GOAWAY for that.
+/// Once we are `leaving`, or the connection is old, who speaks HTTP/1.1 is told to come back on another connection, and
+/// closes this one: a request that is on its way when a server closes a connection is lost. HTTP/2 has a GOAWAY for that.
 fn noted<B>(
     presence: Arc<Presence>,
     router: Router,
@@ -125,12 +170,12 @@ where
     B::Error: Into<axum::BoxError>,
 {
     move |request| {
-        let busy = presence.begin();
+        let (busy, is_old) = (presence.begin(), presence.is_old());
         let (router, leaving) = (router.clone(), leaving.clone());
         let is_http_1 = request.version() == Version::HTTP_11;
         Box::pin(async move {
             let mut response = router.oneshot(request).await?;
-            if is_http_1 && leaving.is_cancelled() {
+            if is_http_1 && (is_old || leaving.is_cancelled()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| {

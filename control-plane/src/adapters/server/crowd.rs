@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, RandomState},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -35,8 +36,13 @@ pub struct Limits {
     /// From one request's end to the next; longer than clients keep idle connections, so that these are the ones to
     /// close them: a request that meets a server's end of stream is lost.
     pub idle: Duration,
+    /// From a connection's begin until its client is asked to make another, a tenth less at random: clients that keep
+    /// theirs for good would all stay with the replica that was there first.
+    pub age: Duration,
 }
 
+/// Requests that began on a connection before it was old may last this long: streams of reports end after an hour.
+const GRACE_OF_AGE: Duration = Duration::from_mins(61);
 /// For the head of an HTTP/1.1 request, from its first byte.
 const HEAD: Duration = Duration::from_secs(5);
 
@@ -82,6 +88,8 @@ pub(super) struct Presence {
     id: u64,
     away: CancellationToken,
     heard: Notify,
+    /// When it is old.
+    old: Instant,
 }
 
 /// A request under way on a connection; it is over when this is dropped.
@@ -131,7 +139,8 @@ impl Crowd {
         let guest = Guest { peer: own, stage: Stage::Handshake, since: Instant::now(), away: away.clone() };
         guests.present.insert(id, guest);
         guests.shaking += 1;
-        Some(Presence { crowd: self.clone(), id, away, heard: Notify::new() })
+        let old = Instant::now() + self.limits.age.mul_f64(1.0 - 0.1 * random());
+        Some(Presence { crowd: self.clone(), id, away, heard: Notify::new(), old })
     }
 
     fn lock(&self) -> MutexGuard<'_, Guests> {
@@ -209,6 +218,12 @@ impl Guests {
     }
 }
 
+/// Somewhere between 0 and 1.
+fn random() -> f64 {
+    let bits = RandomState::new().hash_one(());
+    f64::from(u32::try_from(bits >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+}
+
 /// An IPv6 peer has a whole network of 2^64 addresses to call from.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
@@ -245,6 +260,21 @@ impl Presence {
     /// Waits until it has to make room.
     pub(super) async fn sent_away(&self) {
         self.away.cancelled().await;
+    }
+
+    /// Whether its client should make another.
+    pub(super) fn is_old(&self) -> bool {
+        self.old <= Instant::now()
+    }
+
+    /// Waits until its client should make another.
+    pub(super) async fn aged(&self) {
+        sleep_until(self.old).await;
+    }
+
+    /// Waits until its client has had its time to make another.
+    pub(super) async fn outlived(&self) {
+        sleep_until(self.old + GRACE_OF_AGE).await;
     }
 
     /// Waits until it has been without a request for too long.
@@ -297,6 +327,7 @@ mod tests {
         window: 65_535,
         first_request: Duration::from_secs(10),
         idle: Duration::from_mins(3),
+        age: Duration::from_mins(30),
     };
 
     fn peer(last: u8) -> IpAddr {

