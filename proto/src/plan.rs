@@ -10,8 +10,10 @@ pub const VERSION: u32 = 1;
 pub const MAX_REQUESTS: u32 = 12_000;
 /// Longest warm-up.
 pub const MAX_DURATION: Duration = Duration::from_mins(5);
-/// Most requests in flight at once.
+/// Most requests in flight at once, and most connections.
 pub const MAX_CONCURRENCY: u32 = 64;
+/// Most further tries of a request that got no connection.
+pub const MAX_RETRIES: u32 = 10;
 
 /// A warm-up: steps, one after the other, in a shape, within limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// When to send it.
     pub shape: Shape,
+    /// When it is done.
+    #[serde(default, skip_serializing_if = "Until::is_default")]
+    pub until: Until,
     /// What bounds it.
     pub limits: Limits,
     /// How to tell that the app answers.
@@ -128,6 +133,9 @@ pub enum Shape {
     Paced {
         /// Milliseconds over which the requests are spread.
         duration_ms: u64,
+        /// Milliseconds in which the rate rises linearly from nothing; the requests and their duration stay the same.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ramp_ms: u64,
     },
     /// Each as soon as a slot is free.
     BackToBack {
@@ -136,11 +144,43 @@ pub enum Shape {
     },
 }
 
+/// What ends a warm-up, beside its limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Until {
+    /// All requests were sent.
+    #[default]
+    Count,
+    /// The latency has become stable.
+    Stable,
+}
+
+impl Until {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over fields by reference
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over fields by reference
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over fields by reference
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
 impl Shape {
     /// The time that the requests take at most to be sent, clamped to [`MAX_DURATION`].
     #[must_use]
     pub fn duration(self) -> Duration {
-        let (Self::Paced { duration_ms: ms } | Self::BackToBack { timeout_ms: ms }) = self;
+        let (Self::Paced { duration_ms: ms, .. } | Self::BackToBack { timeout_ms: ms }) = self;
         Duration::from_millis(ms).min(MAX_DURATION)
     }
 }
@@ -151,8 +191,21 @@ impl Shape {
 pub struct Limits {
     /// Requests in flight at most.
     pub concurrency: u32,
+    /// Connections that the requests are spread over at least, each a socket of its own.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub connections: u32,
+    /// Further tries of a request that got no connection, where its method is idempotent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
     /// Share of requests that must succeed, 0 to 1.
     pub success_threshold: f64,
+}
+
+impl Default for Limits {
+    /// As pods without annotations have them: 64 at once, one connection, no retries, half must succeed.
+    fn default() -> Self {
+        Self { concurrency: MAX_CONCURRENCY, connections: 1, retries: 0, success_threshold: 0.5 }
+    }
 }
 
 /// How to tell that the app answers. A `host` that a pod's probe may name is never dialled and so not carried.
@@ -257,6 +310,8 @@ impl Plan {
         }
         self.steps.retain(|step| step.count > 0);
         self.limits.concurrency = self.limits.concurrency.clamp(1, MAX_CONCURRENCY);
+        self.limits.connections = self.limits.connections.clamp(1, MAX_CONCURRENCY);
+        self.limits.retries = self.limits.retries.min(MAX_RETRIES);
         self.limits.success_threshold = self.limits.success_threshold.clamp(0.0, 1.0);
     }
 }
@@ -273,8 +328,9 @@ mod tests {
             trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
             port: 8080,
             steps: vec![Step { requests: vec![Request::get("/a?b=$(HOME)")], count: 3 }],
-            shape: Shape::Paced { duration_ms: 30_000 },
-            limits: Limits { concurrency: 64, success_threshold: 0.5 },
+            shape: Shape::Paced { duration_ms: 30_000, ramp_ms: 0 },
+            until: Until::Count,
+            limits: Limits::default(),
             wait: Probe::TcpSocket { port: 8080 },
         }
     }
@@ -315,11 +371,18 @@ mod tests {
     fn a_plan_that_asks_for_too_much_is_clamped() {
         let mut large = plan();
         large.steps[0].count = 2_000_000;
-        large.shape = Shape::Paced { duration_ms: u64::MAX };
-        large.limits = Limits { concurrency: 10_000, success_threshold: 7.0 };
+        large.shape = Shape::Paced { duration_ms: u64::MAX, ramp_ms: 0 };
+        large.limits =
+            Limits { concurrency: 10_000, connections: 10_000, retries: 10_000, success_threshold: 7.0 };
         let read = Plan::from_json(&large.to_json()).unwrap();
         assert_eq!(read.request_count(), MAX_REQUESTS);
         assert_eq!(read.shape.duration(), MAX_DURATION);
-        assert_eq!(read.limits, Limits { concurrency: MAX_CONCURRENCY, success_threshold: 1.0 });
+        let most = Limits {
+            concurrency: MAX_CONCURRENCY,
+            connections: MAX_CONCURRENCY,
+            retries: MAX_RETRIES,
+            success_threshold: 1.0,
+        };
+        assert_eq!(read.limits, most);
     }
 }

@@ -14,6 +14,8 @@ pub const VERSION: u32 = 1;
 pub const MAX_MESSAGE: usize = 256;
 /// Longest annotation, in bytes.
 pub const MAX_ANNOTATION: usize = 1024;
+/// Longest path of a [`PathReport`], in bytes.
+pub const MAX_PATH: usize = 128;
 /// Most distinct statuses that an annotation keeps; the rarest are left out.
 const MAX_STATUSES: usize = 8;
 
@@ -69,6 +71,26 @@ pub struct Report {
         with = "optional_millis"
     )]
     pub lateness_p99: Option<Duration>,
+    /// Times of all completed requests, from the moment they were really sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_time: Option<Quantiles>,
+    /// Further tries of requests that got no connection.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
+    /// How often the app went away and the warm-up began anew.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// How long nothing was sent because the app asked for it, or took no connections.
+    #[serde(
+        rename = "heldBackMs",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "optional_millis"
+    )]
+    pub held_back: Option<Duration>,
+    /// What was requested, one by one, where there are several; as many as there is room for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathReport>,
     /// When the sidecar started to warm (or to wait, where no request was sent).
     #[serde(with = "timestamp")]
     pub started: SystemTime,
@@ -77,6 +99,39 @@ pub struct Report {
     pub ended: SystemTime,
     /// One line for people, at most [`MAX_MESSAGE`] bytes.
     pub message: String,
+}
+
+/// What became of one of the requests that a warm-up cycles through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PathReport {
+    /// Path and query, or the gRPC method; at most [`MAX_PATH`] bytes.
+    pub path: String,
+    /// Completed requests, failed ones included.
+    pub request_count: u32,
+    /// Requests without a response in time, or with another status than 200–399.
+    pub failed_count: u32,
+    /// Response time of the first request.
+    #[serde(
+        rename = "firstRequestMs",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "optional_millis"
+    )]
+    pub first_request: Option<Duration>,
+    /// Median response time of the last tenth; absent when there are too few requests to tell.
+    #[serde(
+        rename = "warmP50Ms",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "optional_millis"
+    )]
+    pub warm_p50: Option<Duration>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over fields by reference
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Two quantiles of a set of response times.
@@ -148,6 +203,11 @@ impl Report {
             connections: 0,
             app_wait: None,
             lateness_p99: None,
+            service_time: None,
+            retries: 0,
+            restarts: 0,
+            held_back: None,
+            paths: Vec::new(),
             started: at,
             ended: at,
             message: one_line(message),
@@ -188,8 +248,18 @@ impl Report {
 /// Makes `text` fit for a report's message: one line without control characters, at most [`MAX_MESSAGE`] bytes.
 #[must_use]
 pub fn one_line(text: &str) -> String {
+    line_of(text, MAX_MESSAGE)
+}
+
+/// Makes `text` fit for a [`PathReport`]: one line without control characters, at most [`MAX_PATH`] bytes.
+#[must_use]
+pub fn short_path(text: &str) -> String {
+    line_of(text, MAX_PATH)
+}
+
+fn line_of(text: &str, most: usize) -> String {
     let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    line.truncate(line.floor_char_boundary(MAX_MESSAGE));
+    line.truncate(line.floor_char_boundary(most));
     line
 }
 
@@ -235,8 +305,8 @@ impl Record {
         (record.version == VERSION && record.pod_uid == pod_uid).then_some(record)
     }
 
-    /// The annotation's value, at most [`MAX_ANNOTATION`] bytes: the rarest statuses, then the end of the message,
-    /// are left out where it would be longer.
+    /// The annotation's value, at most [`MAX_ANNOTATION`] bytes: the rarest statuses, then the last paths, then the end of
+    /// the message, are left out where it would be longer.
     ///
     /// # Panics
     /// Never: all keys are text or numbers.
@@ -252,6 +322,9 @@ impl Record {
         let json =
             |record: &Self| serde_json::to_string(record).expect("a record has only text and number keys");
         let mut text = json(&record);
+        while text.len() > MAX_ANNOTATION && record.report.paths.pop().is_some() {
+            text = json(&record);
+        }
         while text.len() > MAX_ANNOTATION && record.report.message.pop().is_some() {
             text = json(&record);
         }
@@ -372,6 +445,14 @@ mod tests {
     fn an_annotation_stays_small_whatever_the_app_answers() {
         let mut large = report();
         large.statuses = (100..600).map(|status| (status, 1)).collect();
+        let path = PathReport {
+            path: "/".repeat(MAX_PATH),
+            request_count: 7,
+            failed_count: 1,
+            first_request: Some(ms(3)),
+            warm_p50: Some(ms(2)),
+        };
+        large.paths = vec![path; 64];
         large.message = "\u{1f525}\"".repeat(4_000);
         let text =
             Record::new("12345678-1234-1234-1234-123456789012", Reason::WarmupFailed, large).to_annotation();

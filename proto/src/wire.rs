@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    plan::MAX_REQUESTS,
-    report::{EndedBy, Quantiles, Report, one_line},
+    plan::{MAX_REQUESTS, MAX_RETRIES},
+    report::{EndedBy, PathReport, Quantiles, Report, one_line, short_path},
     v1,
 };
 
@@ -33,12 +33,43 @@ impl From<&Report> for v1::Result {
             start_time: Some(report.started.into()),
             end_time: Some(report.ended.into()),
             ended_by: v1::EndedBy::from(report.ended_by).into(),
+            service_time: report.service_time.map(v1::Quantiles::from),
+            retry_count: report.retries,
+            restart_count: report.restarts,
+            held_back: report.held_back.and_then(duration),
+            paths: report.paths.iter().map(v1::PathResult::from).collect(),
+        }
+    }
+}
+
+impl From<&PathReport> for v1::PathResult {
+    fn from(path: &PathReport) -> Self {
+        Self {
+            path: path.path.clone(),
+            request_count: path.request_count,
+            failed_count: path.failed_count,
+            first_request_latency: path.first_request.and_then(duration),
+            warm_p50: path.warm_p50.and_then(duration),
+        }
+    }
+}
+
+impl From<v1::PathResult> for PathReport {
+    fn from(path: v1::PathResult) -> Self {
+        Self {
+            path: short_path(&path.path),
+            request_count: path.request_count,
+            failed_count: path.failed_count,
+            first_request: path.first_request_latency.and_then(from_duration),
+            warm_p50: path.warm_p50.and_then(from_duration),
         }
     }
 }
 
 /// HTTP knows some 60.
 const MAX_STATUSES: usize = 128;
+/// As many as an endpoint annotation may name.
+const MAX_PATHS: usize = 64;
 
 /// Why a message holds no report.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +78,9 @@ pub enum WireError {
     #[error("the result lacks {0}")]
     Missing(&'static str),
     /// More than any warm-up does.
-    #[error("the result counts more than {MAX_REQUESTS} requests or {MAX_STATUSES} statuses")]
+    #[error(
+        "the result counts more than {MAX_REQUESTS} requests, {MAX_STATUSES} statuses or {MAX_PATHS} paths"
+    )]
     TooMany,
     /// Numbers that cannot be.
     #[error("the result has {failed} failed of {requests} requests")]
@@ -70,8 +103,15 @@ impl TryFrom<v1::Result> for Report {
                 requests: result.request_count,
             });
         }
-        let most = [result.request_count, result.planned_count, result.connections_used].into_iter().max();
-        if most > Some(MAX_REQUESTS) || result.status_counts.len() > MAX_STATUSES {
+        let counts = [
+            result.request_count,
+            result.planned_count,
+            result.connections_used,
+            result.retry_count / (MAX_RETRIES + 1),
+            result.restart_count,
+        ];
+        let is_long = result.status_counts.len() > MAX_STATUSES || result.paths.len() > MAX_PATHS;
+        if is_long || counts.into_iter().any(|count| count > MAX_REQUESTS) {
             return Err(WireError::TooMany);
         }
         Ok(Self {
@@ -92,6 +132,11 @@ impl TryFrom<v1::Result> for Report {
             connections: result.connections_used,
             app_wait: result.app_wait.and_then(from_duration),
             lateness_p99: result.schedule_lateness_p99.and_then(from_duration),
+            service_time: result.service_time.and_then(|service| quantiles(service.p50, service.p99)),
+            retries: result.retry_count,
+            restarts: result.restart_count,
+            held_back: result.held_back.and_then(from_duration),
+            paths: result.paths.into_iter().map(PathReport::from).collect(),
             started: time(result.start_time).ok_or(WireError::Missing("start_time"))?,
             ended: time(result.end_time).ok_or(WireError::Missing("end_time"))?,
             message: one_line(&result.message),
@@ -174,6 +219,17 @@ mod tests {
             latency: Some(Quantiles { p50: Duration::from_micros(7), p99: Duration::from_secs(2) }),
             statuses: [(200, 17), (0, 3)].into(),
             connections: 2,
+            service_time: Some(Quantiles { p50: Duration::from_micros(6), p99: Duration::from_secs(1) }),
+            retries: 4,
+            restarts: 1,
+            held_back: Some(Duration::from_secs(2)),
+            paths: vec![PathReport {
+                path: "/search?q=a".to_owned(),
+                request_count: 10,
+                failed_count: 3,
+                first_request: Some(Duration::from_millis(250)),
+                warm_p50: Some(Duration::from_micros(310)),
+            }],
             ..Report::without_requests(EndedBy::Count, at, "17/20 requests succeeded")
         }
     }

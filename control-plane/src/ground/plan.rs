@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::plan::{self, Limits, Plan, Request, Shape, Step};
+use proto::plan::{self, Limits, Plan, Request, Shape, Step, Until};
 
 use super::{annotations::Settings, target::Target};
 
@@ -17,9 +17,12 @@ pub fn make(settings: &Settings, target: Target, trace_id: &str) -> Plan {
             requests: target.paths.into_iter().map(Request::get).collect(),
             count: settings.requests.get(),
         }],
-        shape: Shape::Paced { duration_ms: millis(settings.duration) },
+        shape: Shape::Paced { duration_ms: millis(settings.duration), ramp_ms: 0 },
+        until: Until::Count,
         limits: Limits {
             concurrency: settings.concurrency.get(),
+            connections: 1,
+            retries: 0,
             success_threshold: settings.success_threshold.share(),
         },
         wait: target.wait,

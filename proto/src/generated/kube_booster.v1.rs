@@ -77,6 +77,37 @@ pub struct Result {
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(enumeration = "EndedBy", tag = "18")]
     pub ended_by: i32,
+    /// Times from the moment a request was really sent; the latencies above run from the moment it was scheduled.
+    #[prost(message, optional, tag = "19")]
+    pub service_time: ::core::option::Option<Quantiles>,
+    /// Further tries of requests that got no connection; not in request_count.
+    #[prost(uint32, tag = "20")]
+    pub retry_count: u32,
+    /// How often the app went away and the warm-up began anew; the numbers here are of the last time.
+    #[prost(uint32, tag = "21")]
+    pub restart_count: u32,
+    /// How long nothing was sent because the app asked for it (429 or 503), or took no connections.
+    #[prost(message, optional, tag = "22")]
+    pub held_back: ::core::option::Option<::prost_types::Duration>,
+    /// What was requested, one by one, where there are several; as many as the pod's annotation has room for.
+    #[prost(message, repeated, tag = "23")]
+    pub paths: ::prost::alloc::vec::Vec<PathResult>,
+}
+/// PathResult is what became of one of the requests that a warm-up cycles through.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PathResult {
+    /// Path and query, or the gRPC method; cut at 128 bytes.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub request_count: u32,
+    #[prost(uint32, tag = "3")]
+    pub failed_count: u32,
+    #[prost(message, optional, tag = "4")]
+    pub first_request_latency: ::core::option::Option<::prost_types::Duration>,
+    /// The median of the last tenth of these requests; absent when there are too few to tell.
+    #[prost(message, optional, tag = "5")]
+    pub warm_p50: ::core::option::Option<::prost_types::Duration>,
 }
 /// EndedBy is what ended a warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -64,7 +64,7 @@ impl Script {
 
 #[cfg(test)]
 mod tests {
-    use proto::plan::{Limits, Probe, Request, Step, VERSION};
+    use proto::plan::{Limits, Probe, Request, Step, Until, VERSION};
 
     use super::*;
 
@@ -74,8 +74,9 @@ mod tests {
             trace_id: "0".repeat(32),
             port: 80,
             steps,
-            shape: Shape::Paced { duration_ms: 1 },
-            limits: Limits { concurrency: 1, success_threshold: 0.5 },
+            shape: Shape::Paced { duration_ms: 1, ramp_ms: 0 },
+            until: Until::Count,
+            limits: Limits { concurrency: 1, ..Limits::default() },
             wait: Probe::TcpSocket { port: 80 },
         }
     }

@@ -131,7 +131,7 @@ async fn a_slow_answer_does_not_hold_up_the_requests_after_it() {
 #[tokio::test]
 async fn requests_that_wait_for_a_slot_are_as_slow_as_they_are_for_users() {
     let app = App::start(|_| Reply::After(Duration::from_millis(100), 200)).await;
-    let limits = Limits { concurrency: 2, success_threshold: 0.5 };
+    let limits = Limits { concurrency: 2, ..Limits::default() };
     let report = carry_out(&Plan { limits, ..plan(app.port, 100, 400) }).await;
     assert_eq!(app.seen.lock().unwrap().most_in_flight, 2);
     assert_eq!(report.ended_by, EndedBy::Time);

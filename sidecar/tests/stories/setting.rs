@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use proto::{
     names::{PLAN_ENV, POD_UID_ENV, REPORT_ADDRESS_ENV, REPORT_CA_ENV, REPORT_SERVER_NAME_ENV, TOKEN_FILE},
-    plan::{Limits, Plan, Probe, Request, Shape, Step, VERSION},
+    plan::{Limits, Plan, Probe, Request, Shape, Step, Until, VERSION},
 };
 use sidecar::{
     ground::{patience::Patience, settings::MOUNT_ENV},
@@ -62,8 +62,9 @@ pub(crate) fn plan(port: u16, count: u32, millis: u64) -> Plan {
         trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".to_owned(),
         port,
         steps: vec![Step { requests: vec![Request::get("/")], count }],
-        shape: Shape::Paced { duration_ms: millis },
-        limits: Limits { concurrency: 64, success_threshold: 0.5 },
+        shape: Shape::Paced { duration_ms: millis, ramp_ms: 0 },
+        until: Until::Count,
+        limits: Limits::default(),
         wait: Probe::TcpSocket { port },
     }
 }

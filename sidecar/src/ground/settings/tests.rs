@@ -1,4 +1,4 @@
-use proto::plan::{Limits, Probe, Protocol, Request, Shape, Step, VERSION};
+use proto::plan::{Limits, Probe, Protocol, Request, Shape, Step, Until, VERSION};
 
 use super::*;
 use crate::ground::chain::chain;
@@ -9,8 +9,9 @@ fn plan(path: &str) -> String {
         trace_id: "0".repeat(32),
         port: 80,
         steps: vec![Step { requests: vec![Request::get(path)], count: 1 }],
-        shape: Shape::Paced { duration_ms: 1 },
-        limits: Limits { concurrency: 1, success_threshold: 0.5 },
+        shape: Shape::Paced { duration_ms: 1, ramp_ms: 0 },
+        until: Until::Count,
+        limits: Limits { concurrency: 1, ..Limits::default() },
         wait: Probe::TcpSocket { port: 80 },
     }
     .to_json()
