@@ -50,7 +50,7 @@ async fn shed_and_tried_again() -> anyhow::Result<()> {
     let mut seen = Seen::default();
     for round in 0..ROUNDS {
         seen.merge(flooded(&world, &pods, round).await?);
-        seen.sent_back = sent_back(&client, world.webhook_port).await?;
+        seen.sent_back = sent_back(&client, world.ports.webhook).await?;
         if seen.sent_back > 0.0 {
             break;
         }

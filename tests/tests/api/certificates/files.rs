@@ -69,7 +69,7 @@ fn swap(folder: &Path, name: &str) -> anyhow::Result<()> {
 async fn counted(world: &World, ca: &str) -> anyhow::Result<(Channel, Arc<AtomicUsize>)> {
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)).domain_name("localhost");
     let endpoint = Channel::from_static("https://localhost").tls_config(tls)?;
-    let (port, count) = (world.report_port, Arc::new(AtomicUsize::new(0)));
+    let (port, count) = (world.ports.report, Arc::new(AtomicUsize::new(0)));
     let counter = count.clone();
     let connector = tower::service_fn(move |_: Uri| {
         counter.fetch_add(1, Ordering::Relaxed);

@@ -167,7 +167,7 @@ async fn one_ca() -> anyhow::Result<()> {
 
 async fn service_moves() -> anyhow::Result<()> {
     let mut world = World::without_control_plane(&[]).await?;
-    world.report_address = None;
+    world.is_reported_to = false;
     world.start_control_plane().await?;
     let client = world.api.client().await?;
     let pods = namespace(&client, "moves", json!({})).await?;
