@@ -264,7 +264,7 @@ fn line_of(text: &str, most: usize) -> String {
 }
 
 /// A duration as people write it: `310 µs`, `4 ms`, `2.1 s`.
-struct ForPeople(Duration);
+pub struct ForPeople(pub Duration);
 
 impl fmt::Display for ForPeople {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

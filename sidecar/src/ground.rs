@@ -1,11 +1,15 @@
 //! What the sidecar decides, without I/O: values in, values out.
 
+pub mod answer;
 pub mod backoff;
 pub mod chain;
+pub mod course;
+pub mod goal;
 pub mod message;
 pub mod outcome;
 pub mod patience;
 pub mod question;
+pub mod restraint;
 pub mod schedule;
 pub mod script;
 pub mod settings;

@@ -25,6 +25,7 @@ use crate::{
     signals::Signals,
 };
 
+mod round;
 mod wait;
 mod warmup;
 

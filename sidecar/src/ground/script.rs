@@ -1,6 +1,6 @@
 //! All requests of a plan, in the order in which they leave.
 
-use proto::plan::{Plan, Protocol, Shape};
+use proto::plan::{Plan, Protocol};
 
 use super::message::{Message, Unsendable};
 
@@ -21,9 +21,6 @@ struct Step {
 /// Why a plan cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Unplayable {
-    /// A shape that this sidecar does not know yet.
-    #[error("back-to-back warm-ups are not built yet")]
-    BackToBack,
     /// A protocol that this sidecar does not know yet.
     #[error("the protocol {0:?} is not built yet")]
     Protocol(Protocol),
@@ -35,9 +32,6 @@ pub enum Unplayable {
 impl Script {
     /// The messages of `plan`, all of them checked.
     pub fn of(plan: &Plan) -> Result<Self, Unplayable> {
-        if let Shape::BackToBack { .. } = plan.shape {
-            return Err(Unplayable::BackToBack);
-        }
         let message = |request: &proto::plan::Request| match request.protocol {
             Protocol::Http | Protocol::Https | Protocol::H2c => {
                 Ok(Message::of_warmup(request, &plan.trace_id)?)
@@ -53,18 +47,25 @@ impl Script {
         Ok(Self { steps: plan.steps.iter().map(step).collect::<Result<_, Unplayable>>()? })
     }
 
-    /// Steps one after the other, the requests of a step round robin; each with its number among the plan's.
-    pub fn messages(&self) -> impl Iterator<Item = (usize, &Message)> {
-        self.steps.iter().flat_map(|step| {
-            let numbered = (step.first..).zip(&step.messages);
-            numbered.cycle().take(step.count as usize)
-        })
+    /// The message that is sent as number `index`, from 0, with its own number among the plan's: steps follow one
+    /// another, and each cycles through its messages. `None` past the last.
+    #[must_use]
+    pub fn get(&self, index: u32) -> Option<(usize, &Message)> {
+        let mut index = index;
+        for step in &self.steps {
+            if index < step.count {
+                let turn = (index as usize).checked_rem(step.messages.len())?;
+                return Some((step.first + turn, &step.messages[turn]));
+            }
+            index -= step.count;
+        }
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proto::plan::{Limits, Probe, Request, Step, Until, VERSION};
+    use proto::plan::{Limits, Probe, Request, Shape, Step, Until, VERSION};
 
     use super::*;
 
@@ -90,16 +91,15 @@ mod tests {
         let script = Script::of(&plan(vec![step(&["/a", "/b"], 3), step(&["/c"], 2)])).unwrap();
         let address = "127.0.0.1:80".parse().unwrap();
         let path = |message: &Message| message.to(address, 1).uri().path().to_owned();
-        let sent: Vec<_> =
-            script.messages().map(|(kind, message)| format!("{kind} {}", path(message))).collect();
+        let sent: Vec<_> = (0..)
+            .map_while(|i| script.get(i))
+            .map(|(kind, message)| format!("{kind} {}", path(message)))
+            .collect();
         assert_eq!(sent, ["0 /a", "1 /b", "0 /a", "2 /c", "2 /c"]);
     }
 
     #[test]
     fn a_plan_that_asks_for_what_is_not_built_is_refused() {
-        let mut quick = plan(vec![step(&["/"], 1)]);
-        quick.shape = Shape::BackToBack { timeout_ms: 1 };
-        assert_eq!(Script::of(&quick).unwrap_err().to_string(), "back-to-back warm-ups are not built yet");
         let mut grpc = plan(vec![step(&["/"], 1)]);
         grpc.steps[0].requests[0].protocol = Protocol::Grpc;
         assert!(matches!(Script::of(&grpc), Err(Unplayable::Protocol(Protocol::Grpc))));

@@ -7,9 +7,9 @@ use std::{
 
 use proto::report::{EndedBy, Quantiles, Report, one_line};
 
-use super::outcome::Outcome;
+use super::{outcome::Outcome, restraint::Obstacle};
 
-mod causes;
+mod clauses;
 
 /// Fewest requests in the first and the last tenth for which their quantiles tell anything.
 const FEWEST_OF_A_TENTH: usize = 10;
@@ -23,6 +23,8 @@ pub struct Sample {
     pub kind: usize,
     /// From the moment it was scheduled.
     pub latency: Duration,
+    /// From the moment it was really sent, the last time where it was sent again.
+    pub service_time: Duration,
     /// How late the sidecar itself sent it.
     pub lateness: Duration,
     /// What came of it.
@@ -40,6 +42,14 @@ pub struct Frame {
     pub success_threshold: f64,
     /// Connections opened.
     pub connections: u32,
+    /// How often a request was sent again.
+    pub retries: u32,
+    /// How often the app went away, and the warm-up began anew.
+    pub restarts: u32,
+    /// How long nothing was sent because the app refused.
+    pub held_back: Duration,
+    /// What stood in the way of further requests.
+    pub obstacle: Option<Obstacle>,
     /// When the first request was due.
     pub started: SystemTime,
     /// When the last one was done.
@@ -83,7 +93,11 @@ impl Tally {
             first_request: self.samples.first().map(|sample| sample.latency),
             cold: latencies(first),
             warm: latencies(last),
+            service_time: quantiles(self.samples.iter().map(|sample| sample.service_time).collect()),
             connections: frame.connections,
+            retries: frame.retries,
+            restarts: frame.restarts,
+            held_back: Some(frame.held_back).filter(|held_back| !held_back.is_zero()),
             lateness_p99: quantiles(self.samples.iter().map(|sample| sample.lateness).collect())
                 .map(|lateness| lateness.p99),
             ended: frame.ended,
@@ -92,8 +106,11 @@ impl Tally {
         for sample in &self.samples {
             *report.statuses.entry(sample.outcome.status()).or_default() += 1;
         }
-        report.success = is_success(&report, frame.success_threshold);
-        report.message = one_line(&(report.summary() + &causes::clauses(&self.samples, frame.ended_by)));
+        // What was warmed ended with the app.
+        let is_gone = frame.obstacle == Some(Obstacle::Refusal);
+        report.success = !is_gone && is_success(&report, frame.success_threshold);
+        let clauses = clauses::of(&report, &self.samples, frame.obstacle);
+        report.message = one_line(&(report.summary() + &clauses));
         report
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it stands")]
 
 mod app;
+mod back_to_back;
 mod control_plane;
 mod process;
 mod protocols;

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use proto::{
     names::{PLAN_ENV, REPORT_FILE, TOKEN_FILE},
-    plan::{Plan, Shape},
+    plan::Plan,
     report::{EndedBy, Reason, Record, Report},
     v1::{Directive, Progress},
 };
@@ -140,10 +140,11 @@ async fn a_pod_that_has_its_report_is_left_alone() {
 #[tokio::test]
 async fn a_plan_that_cannot_be_carried_out_is_reported() {
     let app = App::start(|_| Reply::Status(200)).await;
-    let quick = Plan { shape: Shape::BackToBack { timeout_ms: 10 }, ..plan(app.port, 2, 20) };
-    for (text, why) in [("{", "not readable"), (&quick.to_json(), "back-to-back")] {
+    let mut wrong = plan(app.port, 2, 20);
+    wrong.steps[0].requests[0].method = "G T".to_owned();
+    for (text, why) in [("{", "not readable"), (&wrong.to_json(), "not an HTTP method")] {
         let control_plane = ControlPlane::start().await;
-        let mut setting = Setting::new(&quick, &control_plane);
+        let mut setting = Setting::new(&wrong, &control_plane);
         setting.variables.insert(PLAN_ENV.to_owned(), text.to_owned());
         setting.live().await;
         let report = control_plane.report();

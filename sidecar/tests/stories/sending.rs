@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::{
     app::{App, Reply},
     control_plane::ControlPlane,
-    setting::{Setting, plan},
+    setting::{Setting, plan, quick},
 };
 
 /// The report on an app that answers the i-th request with `reply(i)`.
@@ -70,7 +70,8 @@ async fn a_connection_that_the_app_closes_costs_no_request() {
 
 #[tokio::test]
 async fn a_request_lost_with_a_kept_connection_goes_out_again() {
-    let (report, app) = warm(5, 50, |index| if index == 2 { Reply::Close } else { Reply::Status(200) }).await;
+    let app = App::start(|index| if index == 2 { Reply::Close } else { Reply::Status(200) }).await;
+    let report = carry_out(&quick(app.port, 5, 60_000)).await;
     assert_eq!((report.request_count, report.failed_count, report.connections), (5, 0, 2));
     assert_eq!(app.paths().len(), 6);
 }

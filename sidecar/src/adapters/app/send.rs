@@ -10,7 +10,7 @@ use proto::plan::Protocol;
 use tokio::time::timeout;
 
 use self::pool::{Pool, Transport};
-use crate::ground::outcome::{Failure, Outcome};
+use crate::ground::{answer::Answer, outcome::Failure};
 
 /// Sends requests to one address.
 #[derive(Debug)]
@@ -22,10 +22,10 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends to `address`.
+    /// Sends to `address`, over at least `connections` of each protocol once there are as many requests.
     #[must_use]
-    pub fn to(address: SocketAddr) -> Self {
-        let pool = |transport| Pool::to(address, transport);
+    pub fn to(address: SocketAddr, connections: u32) -> Self {
+        let pool = |transport| Pool::to(address, transport, connections as usize);
         Self {
             address,
             clear: pool(Transport::Clear),
@@ -35,14 +35,14 @@ impl Sender {
     }
 
     /// Sends `request` and reads the response away, within `limit`.
-    pub async fn send(&self, protocol: Protocol, request: Request<Bytes>, limit: Duration) -> Outcome {
+    pub async fn send(&self, protocol: Protocol, request: Request<Bytes>, limit: Duration) -> Answer {
         let pool = match protocol {
             Protocol::Http => &self.clear,
             Protocol::H2c | Protocol::Grpc => &self.clear_http2,
             Protocol::Https => &self.tls,
         };
         let exchange = timeout(limit, pool.exchange(request)).await;
-        exchange.unwrap_or(Err(Failure::TimedOut)).map_or_else(Outcome::Failed, Outcome::Status)
+        exchange.unwrap_or(Err(Failure::TimedOut)).unwrap_or_else(Answer::from)
     }
 
     /// Where the requests go.

@@ -4,24 +4,30 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     net::SocketAddr,
+    time::SystemTime,
 };
 
 use bytes::Bytes;
-use http::{Request, Response, uri::Scheme};
+use http::{
+    Request, Response,
+    header::{HeaderValue, RETRY_AFTER},
+    uri::Scheme,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 
 use super::super::{
     connection::{Connection, failure},
     dial,
 };
-use crate::ground::outcome::Failure;
+use crate::ground::{answer::Answer, outcome::Failure};
 
 /// Most bytes of a body that are read; the connection of a longer one is closed.
 const MAX_BODY: usize = 1 << 20;
 
 /// What a connection runs over.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
     /// HTTP/1.1 in clear text.
     Clear,
@@ -36,52 +42,100 @@ pub(super) enum Transport {
 pub(super) struct Pool {
     address: SocketAddr,
     transport: Transport,
+    /// So many are opened before any takes a second request, and kept open.
+    least: usize,
     /// The longest idle one is used first: as many workers of the app as possible see requests.
     idle: RefCell<VecDeque<Connection>>,
-    /// One that takes many requests at once.
-    shared: RefCell<Option<Connection>>,
+    /// Those that take many requests at once, in turn.
+    shared: RefCell<VecDeque<Connection>>,
+    /// Those that are being opened, or used by one request alone.
+    taken: Cell<usize>,
+    /// Wakes requests that wait for one that is being opened.
+    freed: Notify,
     opened: Cell<u32>,
 }
 
+/// A connection that is used by one request alone, or is being opened.
+struct Place<'a>(&'a Pool);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.taken.update(|taken| taken - 1);
+        self.0.freed.notify_waiters();
+    }
+}
+
+/// A connection for one request, with its place unless others use it as well.
+type Lease<'a> = (Connection, Option<Place<'a>>);
+
 impl Pool {
-    pub(super) fn to(address: SocketAddr, transport: Transport) -> Self {
-        let (idle, shared, opened) = (RefCell::default(), RefCell::default(), Cell::default());
-        Self { address, transport, idle, shared, opened }
+    pub(super) fn to(address: SocketAddr, transport: Transport, least: usize) -> Self {
+        Self {
+            address,
+            transport,
+            least,
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            taken: Cell::default(),
+            freed: Notify::new(),
+            opened: Cell::default(),
+        }
     }
 
     pub(super) fn opened(&self) -> u32 {
         self.opened.get()
     }
 
-    /// Sends `request`, reads the body away and gives the status.
+    /// Sends `request` and reads the body away.
     ///
     /// A kept connection may have been closed by the app just now; a request that it lost before the response began goes
     /// out again on a fresh one.
-    pub(super) async fn exchange(&self, request: Request<Bytes>) -> Result<u16, Failure> {
+    pub(super) async fn exchange(&self, request: Request<Bytes>) -> Result<Answer, Failure> {
         let request = request.map(Full::new);
-        if let Some(mut connection) = self.kept() {
+        if let Some((mut connection, place)) = self.kept().await {
             match connection.send(request.clone()).await {
                 Err(error) if is_before_response(&error) => {}
-                sent => return self.finish(connection, sent.map_err(|error| failure(&error))?).await,
+                sent => {
+                    return self.finish((connection, place), sent.map_err(|error| failure(&error))?).await;
+                }
             }
         }
-        let mut connection = self.open().await?;
+        let (mut connection, place) = self.open().await?;
         let response = connection.send(request).await.map_err(|error| failure(&error))?;
-        self.finish(connection, response).await
+        self.finish((connection, place), response).await
     }
 
-    fn kept(&self) -> Option<Connection> {
-        let mut shared = self.shared.borrow_mut();
-        shared.take_if(|connection| connection.is_closed());
-        if let Some(shared) = shared.as_ref().and_then(Connection::share) {
-            return Some(shared);
+    /// A connection that has been used before, once there are enough.
+    async fn kept(&self) -> Option<Lease<'_>> {
+        loop {
+            self.idle.borrow_mut().retain(|connection| !connection.is_closed());
+            self.shared.borrow_mut().retain(|connection| !connection.is_closed());
+            let (idle, shared) = (self.idle.borrow().len(), self.shared.borrow().len());
+            if idle + shared + self.taken.get() < self.least {
+                return None;
+            }
+            if let Some(connection) = self.idle.borrow_mut().pop_front() {
+                return Some((connection, Some(self.place())));
+            }
+            self.shared.borrow_mut().rotate_left(shared.min(1));
+            if let Some(connection) = self.shared.borrow().back().and_then(Connection::share) {
+                return Some((connection, None));
+            }
+            if self.transport != Transport::ClearHttp2 {
+                return None;
+            }
+            // The one that is being opened will take this request as well.
+            self.freed.notified().await;
         }
-        let mut idle = self.idle.borrow_mut();
-        idle.retain(|connection| !connection.is_closed());
-        idle.pop_front()
     }
 
-    async fn open(&self) -> Result<Connection, Failure> {
+    fn place(&self) -> Place<'_> {
+        self.taken.update(|taken| taken + 1);
+        Place(self)
+    }
+
+    async fn open(&self) -> Result<Lease<'_>, Failure> {
+        let place = self.place();
         let connection = match self.transport {
             Transport::Clear => Connection::http1(dial::tcp(self.address).await?).await?,
             Transport::ClearHttp2 => Connection::http2(dial::tcp(self.address).await?, Scheme::HTTP).await?,
@@ -94,29 +148,31 @@ impl Pool {
                 }
             }
         };
-        self.opened.set(self.opened.get() + 1);
+        self.opened.update(|opened| opened + 1);
+        let Some(handle) = connection.share() else { return Ok((connection, Some(place))) };
         // Requests that leave before this one is answered take the same connection.
-        if let Some(handle) = connection.share() {
-            self.shared.borrow_mut().get_or_insert(handle);
-        }
-        Ok(connection)
+        self.shared.borrow_mut().push_back(handle);
+        Ok((connection, None))
     }
 
     /// Reads the body away and keeps the connection, unless the body is too long.
-    async fn finish(&self, connection: Connection, response: Response<Incoming>) -> Result<u16, Failure> {
-        let status = response.status().as_u16();
+    async fn finish(&self, lease: Lease<'_>, response: Response<Incoming>) -> Result<Answer, Failure> {
+        let retry_after = response.headers().get(RETRY_AFTER).map(HeaderValue::to_str);
+        let answer =
+            Answer::of(response.status().as_u16(), retry_after.and_then(Result::ok), SystemTime::now());
         let mut body = response.into_body();
         let mut length = 0;
         while let Some(frame) = body.frame().await {
             length += frame.map_err(|error| failure(&error))?.data_ref().map_or(0, Bytes::len);
             if length > MAX_BODY {
-                return Ok(status);
+                return Ok(answer);
             }
         }
+        let (connection, _place) = lease;
         if let Connection::Http1(_) = connection {
             self.idle.borrow_mut().push_back(connection);
         }
-        Ok(status)
+        Ok(answer)
     }
 }
 
