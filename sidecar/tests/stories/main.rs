@@ -3,6 +3,9 @@
 
 mod app;
 mod control_plane;
+mod frames;
+mod hostile;
+mod logs;
 mod process;
 mod protocols;
 mod reporting;
