@@ -4,6 +4,9 @@
 mod app;
 mod back_to_back;
 mod control_plane;
+mod frames;
+mod hostile;
+mod logs;
 mod process;
 mod protocols;
 mod reporting;
