@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use proto::{
     names::{PLAN_ENV, REPORT_FILE, TOKEN_FILE},
-    plan::{Limits, MAX_CONCURRENCY, MAX_REQUESTS, Plan, Shape},
+    plan::{Limits, MAX_CONCURRENCY, MAX_REQUESTS, Plan},
     report::{EndedBy, Reason, Record, Report},
     v1::{Directive, Progress},
 };
