@@ -1,13 +1,18 @@
 //! What the sidecar decides, without I/O: values in, values out.
 
 pub mod backoff;
+pub mod call;
 pub mod chain;
+pub mod grpc;
+pub mod health;
 pub mod message;
 pub mod outcome;
 pub mod patience;
 pub mod question;
+pub mod reflection;
 pub mod schedule;
 pub mod script;
 pub mod settings;
+pub mod spoken;
 pub mod tally;
 pub mod tried;

@@ -1,8 +1,16 @@
 //! All requests of a plan, in the order in which they leave.
 
-use proto::plan::{Plan, Protocol, Shape};
+use std::collections::BTreeSet;
 
-use super::message::{Message, Unsendable};
+use prost_reflect::DescriptorPool;
+use proto::plan::{Plan, Shape};
+
+use super::{
+    call::Uncallable,
+    message::{Message, Unsendable},
+    reflection::Untold,
+    spoken::Spoken,
+};
 
 /// The messages of a plan.
 #[derive(Debug)]
@@ -24,9 +32,6 @@ pub enum Unplayable {
     /// A shape that this sidecar does not know yet.
     #[error("back-to-back warm-ups are not built yet")]
     BackToBack,
-    /// A protocol that this sidecar does not know yet.
-    #[error("the protocol {0:?} is not built yet")]
-    Protocol(Protocol),
     /// A request that is none.
     #[error(transparent)]
     Unsendable(#[from] Unsendable),
@@ -38,12 +43,7 @@ impl Script {
         if let Shape::BackToBack { .. } = plan.shape {
             return Err(Unplayable::BackToBack);
         }
-        let message = |request: &proto::plan::Request| match request.protocol {
-            Protocol::Http | Protocol::Https | Protocol::H2c => {
-                Ok(Message::of_warmup(request, &plan.trace_id)?)
-            }
-            Protocol::Grpc => Err(Unplayable::Protocol(Protocol::Grpc)),
-        };
+        let message = |request: &_| Message::of_warmup(request, &plan.trace_id);
         let mut first = 0;
         let step = |step: &proto::plan::Step| {
             let messages = step.requests.iter().map(message).collect::<Result<Vec<_>, _>>()?;
@@ -59,6 +59,25 @@ impl Script {
             let numbered = (step.first..).zip(&step.messages);
             numbered.cycle().take(step.count as usize)
         })
+    }
+
+    /// What people know each request by, in the order of their numbers.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.steps.iter().flat_map(|step| &step.messages).map(Message::name).collect()
+    }
+
+    /// The gRPC services that are called.
+    #[must_use]
+    pub fn services(&self) -> BTreeSet<String> {
+        let messages = self.steps.iter().flat_map(|step| &step.messages);
+        messages.filter_map(Message::call).map(|call| call.method().service().to_owned()).collect()
+    }
+
+    /// Makes the bodies of all gRPC calls, as the app `told` of its services.
+    pub fn fill(&mut self, spoken: Spoken, told: Result<&DescriptorPool, Untold>) -> Result<(), Uncallable> {
+        let mut messages = self.steps.iter_mut().flat_map(|step| &mut step.messages);
+        messages.try_for_each(|message| message.fill(spoken, told))
     }
 }
 
@@ -100,8 +119,14 @@ mod tests {
         let mut quick = plan(vec![step(&["/"], 1)]);
         quick.shape = Shape::BackToBack { timeout_ms: 1 };
         assert_eq!(Script::of(&quick).unwrap_err().to_string(), "back-to-back warm-ups are not built yet");
-        let mut grpc = plan(vec![step(&["/"], 1)]);
-        grpc.steps[0].requests[0].protocol = Protocol::Grpc;
-        assert!(matches!(Script::of(&grpc), Err(Unplayable::Protocol(Protocol::Grpc))));
+    }
+
+    #[test]
+    fn requests_are_known_by_path_or_method_and_services_once() {
+        let call = |method: &str| Request::call(&method.parse().unwrap(), "{}");
+        let requests = vec![call("a.B/C"), Request::get("/d"), call("a.B/E"), call("f.G/H")];
+        let script = Script::of(&plan(vec![Step { requests, count: 4 }])).unwrap();
+        assert_eq!(script.names(), ["a.B/C", "/d", "a.B/E", "f.G/H"]);
+        assert_eq!(script.services().into_iter().collect::<Vec<_>>(), ["a.B", "f.G"]);
     }
 }

@@ -49,11 +49,19 @@ pub struct Frame {
 /// The completed requests so far.
 #[derive(Debug, Default)]
 pub struct Tally {
+    /// What people know the plan's requests by, by their numbers.
+    names: Vec<String>,
     samples: Vec<Sample>,
     succeeded: BTreeSet<usize>,
 }
 
 impl Tally {
+    /// Nothing so far of requests that people know by `names`.
+    #[must_use]
+    pub fn of(names: Vec<String>) -> Self {
+        Self { names, ..Self::default() }
+    }
+
     /// Adds a completed request.
     pub fn record(&mut self, sample: Sample) {
         if sample.outcome.is_success() {
@@ -93,7 +101,8 @@ impl Tally {
             *report.statuses.entry(sample.outcome.status()).or_default() += 1;
         }
         report.success = is_success(&report, frame.success_threshold);
-        report.message = one_line(&(report.summary() + &causes::clauses(&self.samples, frame.ended_by)));
+        let causes = causes::clauses(&self.samples, &self.names, frame.ended_by);
+        report.message = one_line(&(report.summary() + &causes));
         report
     }
 }

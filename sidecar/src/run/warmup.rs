@@ -27,7 +27,7 @@ pub(super) async fn warm_up(errand: &Errand, app: IpAddr) -> Report {
     log!("sending {} requests over {:?}", schedule.count(), schedule.duration());
     let started = SystemTime::now();
     let sender = Sender::to(SocketAddr::new(app, errand.plan.port));
-    let mut tally = Tally::default();
+    let mut tally = Tally::of(errand.script.names());
     let ended_by = send_all(errand, schedule, &sender, &mut tally).await;
     tally.report(Frame {
         ended_by,

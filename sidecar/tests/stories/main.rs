@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail where it stands")]
 
 mod app;
+mod calls;
 mod control_plane;
 mod process;
 mod protocols;
 mod reporting;
 mod sending;
+mod services;
 mod setting;
 mod versions;
 mod waiting;

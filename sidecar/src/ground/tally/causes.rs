@@ -1,19 +1,24 @@
 //! Why requests failed, in our own words.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use proto::report::EndedBy;
 
 use super::{Outcome, Sample};
+use crate::ground::grpc::Code;
 
 /// Most causes that a message names.
 const MAX_CAUSES: usize = 4;
 
 /// What a report's message says after its numbers: `; 3 x 503, 1 x timed out; 25% answered 3xx; …`.
-pub(super) fn clauses(samples: &[Sample], ended_by: EndedBy) -> String {
+pub(super) fn clauses(samples: &[Sample], names: &[String], ended_by: EndedBy) -> String {
     let limit = (ended_by == EndedBy::Time).then(|| "the time limit came first".to_owned());
     let mut text = String::new();
-    for clause in [failures(samples), redirects(samples), limit].into_iter().flatten() {
+    for clause in [failures(samples), absent(samples, names), redirects(samples), limit].into_iter().flatten()
+    {
         text += &format!("; {clause}");
     }
     text
@@ -32,6 +37,14 @@ fn failures(samples: &[Sample]) -> Option<String> {
     let other = (rest > 0).then(|| format!("{rest} x other"));
     let texts: Vec<_> = named.chain(other).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+/// The gRPC methods that the app does not have.
+fn absent(samples: &[Sample], names: &[String]) -> Option<String> {
+    let is_absent = |sample: &&Sample| sample.outcome == Outcome::Called(Code::UNIMPLEMENTED);
+    let kinds: BTreeSet<usize> = samples.iter().filter(is_absent).map(|sample| sample.kind).collect();
+    let names: Vec<&str> = kinds.into_iter().filter_map(|kind| Some(&**names.get(kind)?)).collect();
+    (!names.is_empty()).then(|| format!("the app has no {}", names.join(", ")))
 }
 
 /// The share of redirects: they count as success, and warm less than their target would.

@@ -7,18 +7,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, uri::Scheme};
-use http_body_util::{BodyExt, Full};
+use http::{Method, Request, Response, uri::Scheme};
+use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::super::{
-    connection::{Connection, failure},
-    dial,
+    connection::{Connection, failure, is_untouched},
+    dial::{self, Versions},
+    response::Received,
 };
 use crate::ground::outcome::Failure;
-
-/// Most bytes of a body that are read; the connection of a longer one is closed.
-const MAX_BODY: usize = 1 << 20;
 
 /// What a connection runs over.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +27,8 @@ pub(super) enum Transport {
     ClearHttp2,
     /// TLS, and the version of HTTP that the app prefers.
     Tls,
+    /// HTTP/2 over TLS.
+    TlsHttp2,
 }
 
 /// Connections to one address.
@@ -53,15 +53,15 @@ impl Pool {
         self.opened.get()
     }
 
-    /// Sends `request`, reads the body away and gives the status.
+    /// Sends `request` and reads the body away.
     ///
     /// A kept connection may have been closed by the app just now; a request that it lost before the response began goes
-    /// out again on a fresh one.
-    pub(super) async fn exchange(&self, request: Request<Bytes>) -> Result<u16, Failure> {
+    /// out again on a fresh one, unless the app may have acted on it and would act twice.
+    pub(super) async fn exchange(&self, request: Request<Bytes>) -> Result<Received, Failure> {
         let request = request.map(Full::new);
         if let Some(mut connection) = self.kept() {
             match connection.send(request.clone()).await {
-                Err(error) if is_before_response(&error) => {}
+                Err(error) if may_go_again(request.method(), &error) => {}
                 sent => return self.finish(connection, sent.map_err(|error| failure(&error))?).await,
             }
         }
@@ -86,12 +86,16 @@ impl Pool {
             Transport::Clear => Connection::http1(dial::tcp(self.address).await?).await?,
             Transport::ClearHttp2 => Connection::http2(dial::tcp(self.address).await?, Scheme::HTTP).await?,
             Transport::Tls => {
-                let stream = dial::tls(self.address, true).await?;
+                let stream = dial::tls(self.address, Versions::Both).await?;
                 if dial::is_http2(&stream) {
                     Connection::http2(stream, Scheme::HTTPS).await?
                 } else {
                     Connection::http1(stream).await?
                 }
+            }
+            Transport::TlsHttp2 => {
+                let stream = dial::tls(self.address, Versions::Http2).await?;
+                Connection::http2(stream, Scheme::HTTPS).await?
             }
         };
         self.opened.set(self.opened.get() + 1);
@@ -103,23 +107,19 @@ impl Pool {
     }
 
     /// Reads the body away and keeps the connection, unless the body is too long.
-    async fn finish(&self, connection: Connection, response: Response<Incoming>) -> Result<u16, Failure> {
-        let status = response.status().as_u16();
-        let mut body = response.into_body();
-        let mut length = 0;
-        while let Some(frame) = body.frame().await {
-            length += frame.map_err(|error| failure(&error))?.data_ref().map_or(0, Bytes::len);
-            if length > MAX_BODY {
-                return Ok(status);
-            }
-        }
-        if let Connection::Http1(_) = connection {
+    async fn finish(
+        &self,
+        connection: Connection,
+        response: Response<Incoming>,
+    ) -> Result<Received, Failure> {
+        let received = Received::read(response, 0).await?;
+        if let (true, Connection::Http1(_)) = (received.is_whole, &connection) {
             self.idle.borrow_mut().push_back(connection);
         }
-        Ok(status)
+        Ok(received)
     }
 }
 
-fn is_before_response(error: &hyper::Error) -> bool {
-    !error.is_parse() && !error.is_user()
+fn may_go_again(method: &Method, error: &hyper::Error) -> bool {
+    is_untouched(error) || method.is_idempotent() && !error.is_parse() && !error.is_user()
 }
