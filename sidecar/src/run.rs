@@ -25,6 +25,7 @@ use crate::{
     signals::Signals,
 };
 
+mod calls;
 mod round;
 mod wait;
 mod warmup;
@@ -68,7 +69,7 @@ pub async fn live(environment: Environment<'_>, patience: &Patience) {
     }
     let Some(mut control_plane) = control_plane(environment, patience) else { return };
     let report = match Errand::read(environment) {
-        Ok(errand) => carry_out(&errand, &mut control_plane, patience).await,
+        Ok(errand) => carry_out(errand, &mut control_plane, patience).await,
         Err(problem) => Some(Report::without_requests(EndedBy::BadPlan, SystemTime::now(), &chain(&problem))),
     };
     let Some(report) = report else {
@@ -98,10 +99,14 @@ fn control_plane(environment: Environment<'_>, patience: &Patience) -> Option<Co
 }
 
 /// Warms the app; `None` where the control plane wants no warm-up any more.
-async fn carry_out(errand: &Errand, control_plane: &mut ControlPlane, patience: &Patience) -> Option<Report> {
+async fn carry_out(
+    mut errand: Errand,
+    control_plane: &mut ControlPlane,
+    patience: &Patience,
+) -> Option<Report> {
     let (start, started) = (Instant::now(), SystemTime::now());
     log!("waiting for the app on port {}", errand.question.port);
-    let app = match wait::for_app(errand, control_plane, patience).await {
+    let app = match wait::for_app(&errand, control_plane, patience).await {
         Waited::Answered(app) => app,
         Waited::NotNeeded => return None,
         Waited::InVain(message) => {
@@ -118,7 +123,13 @@ async fn carry_out(errand: &Errand, control_plane: &mut ControlPlane, patience: 
     if errand.plan.shape.duration() >= SHORT {
         control_plane.close();
     }
-    let report = warmup::warm_up(errand, app).await;
+    let report = match calls::make_ready(&mut errand, app).await {
+        Ok(()) => warmup::warm_up(&errand, app).await,
+        Err(problem) => {
+            let unsent = Report::without_requests(EndedBy::BadPlan, started, &chain(&problem));
+            Report { planned_count: errand.plan.request_count(), ended: SystemTime::now(), ..unsent }
+        }
+    };
     Some(Report { app_wait: Some(app_wait), ..report })
 }
 

@@ -59,11 +59,19 @@ pub struct Frame {
 /// The completed requests so far.
 #[derive(Debug, Default)]
 pub struct Tally {
+    /// What people know the plan's requests by, by their numbers.
+    names: Vec<String>,
     samples: Vec<Sample>,
     succeeded: BTreeSet<usize>,
 }
 
 impl Tally {
+    /// Nothing so far of requests that people know by `names`.
+    #[must_use]
+    pub fn of(names: Vec<String>) -> Self {
+        Self { names, ..Self::default() }
+    }
+
     /// Adds a completed request.
     pub fn record(&mut self, sample: Sample) {
         if sample.outcome.is_success() {
@@ -109,7 +117,7 @@ impl Tally {
         // What was warmed ended with the app.
         let is_gone = frame.obstacle == Some(Obstacle::Refusal);
         report.success = !is_gone && is_success(&report, frame.success_threshold);
-        let clauses = clauses::of(&report, &self.samples, frame.obstacle);
+        let clauses = clauses::of(&report, (&self.samples, &self.names), frame.obstacle);
         report.message = one_line(&(report.summary() + &clauses));
         report
     }

@@ -72,7 +72,7 @@ impl<'a> Round<'a> {
             start,
             course,
             goal: Goal::of(&errand.plan),
-            tally: Tally::default(),
+            tally: Tally::of(errand.script.names()),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod app;
 mod back_to_back;
+mod calls;
 mod control_plane;
 mod frames;
 mod hostile;
@@ -11,6 +12,7 @@ mod process;
 mod protocols;
 mod reporting;
 mod sending;
+mod services;
 mod setting;
 mod versions;
 mod waiting;

@@ -67,6 +67,67 @@ async fn a_virtual_host_is_named_in_either_version() {
 }
 
 #[tokio::test]
+async fn a_plans_method_headers_and_body_are_sent_as_they_are() {
+    for (protocol, speaks) in [
+        (Protocol::Http, Speaks::Clear),
+        (Protocol::H2c, Speaks::Clear),
+        (Protocol::Https, Speaks::Tls),
+        (Protocol::Https, Speaks::TlsHttp2),
+    ] {
+        let app = App::start(Manner::of(speaks)).await;
+        let mut plan = by(protocol, app.port, 3);
+        let headers = vec![Header { name: "Content-Type".to_owned(), value: "application/json".to_owned() }];
+        plan.steps[0].requests[0] = Request {
+            protocol,
+            method: "POST".to_owned(),
+            headers,
+            body: Some(r#"{"sku": "ä"}"#.to_owned()),
+            ..Request::get("/cart")
+        };
+        assert_eq!(carry_out(&plan).await.failed_count, 0, "{protocol:?}");
+        let seen = app.seen();
+        assert_eq!(seen.len(), 3, "{protocol:?}");
+        for seen in seen {
+            assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/cart"));
+            assert_eq!(
+                (seen.kind.as_deref(), &*seen.body),
+                (Some("application/json"), r#"{"sku": "ä"}"#.as_bytes())
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_probes_virtual_host_is_named() {
+    for (protocol, speaks) in [(Protocol::Http, Speaks::Clear), (Protocol::Https, Speaks::TlsHttp2)] {
+        let app = App::start(Manner::of(speaks)).await;
+        let headers = vec![Header { name: "Host".to_owned(), value: "shop.example".to_owned() }];
+        let probe = Probe::HttpGet { port: app.port, path: "/ready".to_owned(), protocol, headers };
+        carry_out(&Plan { wait: probe, ..by(protocol, app.port, 1) }).await;
+        assert_eq!(app.seen()[0].host.as_deref(), Some("shop.example"), "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_refuses_http2_streams_has_closed_them_and_speaks_http() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let refusing = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut connection) = h2::server::handshake(stream).await else { continue };
+            tokio::spawn(async move {
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                }
+            });
+        }
+    });
+    let report = carry_out(&by(Protocol::H2c, port, 2)).await;
+    refusing.abort();
+    assert!(report.message.ends_with("; 2 x connection closed"), "{}", report.message);
+}
+
+#[tokio::test]
 async fn an_app_that_closes_its_http2_connections_costs_no_request() {
     let manner = Manner { per_connection: Some(3), ..Manner::of(Speaks::Clear) };
     let (report, app) = warm(Protocol::H2c, manner, 12).await;

@@ -142,11 +142,9 @@ async fn bad_annotation(world: Arc<World>) -> anyhow::Result<()> {
 
 async fn not_built(world: Arc<World>) -> anyhow::Result<()> {
     let pods = namespace(&world.api.client().await?, "not-built", json!({})).await?;
-    let later = json!({"warmup-protocol": "grpc"});
+    let later = json!({"warmup-config": "big"});
     let printed = kubectl_create(&world, "not-built", &annotated("web", 8080, &later))?;
-    ensure!(
-        printed.contains(r#"kube-booster.io/warmup-protocol: "grpc" is not supported by this version yet"#)
-    );
+    ensure!(printed.contains(r#"kube-booster.io/warmup-config: "big" is not supported by this version yet"#));
     ensure!(!is_injected(&pods.get("web").await?));
     Ok(())
 }

@@ -15,7 +15,8 @@ pub struct Problem {
     /// Whether it is wrong or early.
     pub kind: ProblemKind,
     key: &'static Key,
-    value: String,
+    /// `None` where the annotation is absent.
+    value: Option<String>,
     fault: String,
 }
 
@@ -24,6 +25,8 @@ pub struct Problem {
 pub enum ProblemKind {
     /// The value is none that the annotation takes.
     Bad,
+    /// The value is good by itself, and does not go with that of another annotation; the fault says what to do.
+    Contradiction,
     /// The value is good, and a later version will do what it asks for.
     NotBuilt,
 }
@@ -35,13 +38,18 @@ impl Display for Problem {
             let length = c.escape_debug().map(char::len_utf8).sum();
             room.checked_sub(length).inspect(|left| room = *left).is_some()
         };
-        let value: String = self.value.chars().take_while(fits).collect();
-        let cut = if value.len() < self.value.len() { "…" } else { "" };
-        write!(f, "{}: {value:?}{cut} {}; ", self.key.name, self.fault)?;
+        write!(f, "{}: ", self.key.name)?;
+        if let Some(whole) = &self.value {
+            let value: String = whole.chars().take_while(fits).collect();
+            let cut = if value.len() < whole.len() { "…" } else { "" };
+            write!(f, "{value:?}{cut} ")?;
+        }
+        f.write_str(&self.fault)?;
         match (self.kind, self.key.default) {
-            (ProblemKind::Bad, _) => write!(f, "use {}", self.key.takes),
-            (ProblemKind::NotBuilt, "–" | "{}") => f.write_str("leave it out"),
-            (ProblemKind::NotBuilt, default) => write!(f, "leave it out or use {default:?}"),
+            (ProblemKind::Bad, _) => write!(f, "; use {}", self.key.takes),
+            (ProblemKind::Contradiction, _) => Ok(()),
+            (ProblemKind::NotBuilt, "–") => f.write_str("; leave it out"),
+            (ProblemKind::NotBuilt, default) => write!(f, "; leave it out or use {default:?}"),
         }
     }
 }
@@ -66,6 +74,16 @@ impl<'p, 'a> Reader<'p, 'a> {
         parse(value).map_err(|fault| self.bad(key, fault.to_string())).ok()
     }
 
+    /// Whether the pod carries `key`.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.annotations.contains_key(key.name)
+    }
+
+    /// Whether the pod carries `key` with another value than its default.
+    pub(super) fn is_more_than_default(&self, key: &Key) -> bool {
+        self.annotations.get(key.name).is_some_and(|value| value.trim() != key.default)
+    }
+
     /// Notes the value of `key`, unless `is_default` says that it asks for nothing beyond the default.
     pub(super) fn not_built(
         &mut self,
@@ -81,8 +99,12 @@ impl<'p, 'a> Reader<'p, 'a> {
         self.note(ProblemKind::Bad, key, fault);
     }
 
+    pub(super) fn contradicts(&mut self, key: &'static Key, fault: &str) {
+        self.note(ProblemKind::Contradiction, key, fault.to_owned());
+    }
+
     fn note(&mut self, kind: ProblemKind, key: &'static Key, fault: String) {
-        let value = self.annotations.get(key.name).map(|value| (**value).to_owned()).unwrap_or_default();
+        let value = self.annotations.get(key.name).map(|value| (**value).to_owned());
         self.problems.push(Problem { kind, key, value, fault });
     }
 

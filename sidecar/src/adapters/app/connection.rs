@@ -1,8 +1,9 @@
 //! One connection to the app, in the version of HTTP that it speaks.
 
-use std::{error::Error, io};
+use std::{error::Error as _, io};
 
 use bytes::Bytes;
+use h2::Reason;
 use http::{Request, Response, Uri, header::HOST, uri::Scheme};
 use http_body_util::Full;
 use hyper::{
@@ -105,8 +106,23 @@ fn with_authority<B>(mut request: Request<B>, scheme: &Scheme) -> Request<B> {
 /// Why there was no response.
 pub(super) fn failure(error: &hyper::Error) -> Failure {
     let is_io = matches!(error.source(), Some(source) if source.is::<io::Error>());
-    let is_closed = error.is_closed() || error.is_canceled() || error.is_incomplete_message() || is_io;
+    let is_closed = error.is_closed()
+        || error.is_canceled()
+        || error.is_incomplete_message()
+        || is_io
+        || said(error).is_some();
     if error.is_parse() || !is_closed { Failure::Malformed } else { Failure::Closed }
+}
+
+/// Whether the app has not acted on a request that was lost with `error`.
+pub(super) fn is_untouched(error: &hyper::Error) -> bool {
+    error.is_canceled()
+        || said(error).is_some_and(|said| said.is_go_away() || said.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+/// What the app itself said in HTTP/2 about the end of a stream.
+fn said(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source()?.downcast_ref().filter(|said: &&h2::Error| said.is_remote())
 }
 
 #[cfg(test)]

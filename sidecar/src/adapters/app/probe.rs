@@ -5,17 +5,21 @@ use std::{
     time::Duration,
 };
 
+use http::uri::Scheme;
 use http_body_util::Full;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
+    call,
     connection::{Connection, failure},
-    dial,
+    dial::{self, Versions},
 };
 use crate::ground::{
+    health,
+    message::Message,
     outcome::{Failure, Outcome},
     patience::pause,
-    question::Question,
+    question::{Ask, Question},
     tried::Tried,
 };
 
@@ -50,19 +54,32 @@ pub async fn ask(question: &Question, address: SocketAddr) -> Result<(), Outcome
 }
 
 async fn answer(question: &Question, address: SocketAddr) -> Result<(), Outcome> {
-    let connection = if question.is_tls {
-        // The kubelet's probes speak HTTP/1.1 over TLS, too.
-        Connection::http1(dial::tls(address, false).await.map_err(Outcome::Failed)?).await
-    } else {
-        let stream = dial::tcp(address).await.map_err(Outcome::Failed)?;
-        if question.message.is_none() {
-            return Ok(());
+    match &question.ask {
+        Ask::Connection => dial::tcp(address).await.map(drop).map_err(Outcome::Failed),
+        Ask::Http(message) => {
+            let stream = dial::tcp(address).await.map_err(Outcome::Failed)?;
+            get(Connection::http1(stream).await, message, address).await
         }
-        Connection::http1(stream).await
-    };
-    let (mut connection, Some(message)) = (connection.map_err(Outcome::Failed)?, &question.message) else {
-        return Ok(());
-    };
+        Ask::Https(message) => {
+            // The kubelet's probes speak HTTP/1.1 over TLS, too.
+            let stream = dial::tls(address, Versions::Http1).await.map_err(Outcome::Failed)?;
+            get(Connection::http1(stream).await, message, address).await
+        }
+        Ask::Health(message) => {
+            let stream = dial::tcp(address).await.map_err(Outcome::Failed)?;
+            let mut connection = Connection::http2(stream, Scheme::HTTP).await.map_err(Outcome::Failed)?;
+            let answer = call::answer(&mut connection, message, address).await?;
+            health::judge(&answer).map_err(Outcome::Failed)
+        }
+    }
+}
+
+async fn get(
+    connection: Result<Connection, Failure>,
+    message: &Message,
+    address: SocketAddr,
+) -> Result<(), Outcome> {
+    let mut connection = connection.map_err(Outcome::Failed)?;
     let response = connection.send(message.to(address, 0).map(Full::new)).await;
     let outcome = response.map_or_else(
         |error| Outcome::Failed(failure(&error)),
