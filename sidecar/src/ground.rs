@@ -13,5 +13,6 @@ pub mod restraint;
 pub mod schedule;
 pub mod script;
 pub mod settings;
+pub mod stability;
 pub mod tally;
 pub mod tried;

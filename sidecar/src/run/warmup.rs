@@ -58,7 +58,9 @@ pub(super) async fn warm_up(errand: &Errand, app: IpAddr) -> Report {
             started,
             ended: SystemTime::now(),
         };
-        return Tally::from(round).report(frame);
+        let mut tally = Tally::from(round);
+        let paths = tally.paths(&errand.plan);
+        return Report { paths, ..tally.report(frame) };
     }
 }
 

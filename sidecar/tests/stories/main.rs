@@ -9,5 +9,6 @@ mod protocols;
 mod reporting;
 mod sending;
 mod setting;
+mod stable;
 mod versions;
 mod waiting;

@@ -14,6 +14,7 @@ const SHORT: Duration = Duration::from_millis(10);
 /// The clauses: `; 3 x 503, 1 x timed out; 25% answered 3xx; …`.
 pub(super) fn of(report: &Report, samples: &[Sample], obstacle: Option<Obstacle>) -> String {
     let clauses = [
+        stable(report),
         failures(samples),
         redirects(samples),
         queue(report),
@@ -22,6 +23,10 @@ pub(super) fn of(report: &Report, samples: &[Sample], obstacle: Option<Obstacle>
         end(report.ended_by, obstacle),
     ];
     clauses.into_iter().flatten().fold(String::new(), |text, clause| text + "; " + &clause)
+}
+
+fn stable(report: &Report) -> Option<String> {
+    (report.ended_by == EndedBy::Stable).then(|| format!("stable after {} requests", report.request_count))
 }
 
 /// The causes of failed requests, the most frequent first.
