@@ -18,5 +18,6 @@ pub mod schedule;
 pub mod script;
 pub mod settings;
 pub mod spoken;
+pub mod stability;
 pub mod tally;
 pub mod tried;

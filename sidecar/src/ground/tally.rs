@@ -10,6 +10,7 @@ use proto::report::{EndedBy, Quantiles, Report, one_line};
 use super::{outcome::Outcome, restraint::Obstacle};
 
 mod clauses;
+mod paths;
 
 /// Fewest requests in the first and the last tenth for which their quantiles tell anything.
 const FEWEST_OF_A_TENTH: usize = 10;
@@ -108,6 +109,7 @@ impl Tally {
             held_back: Some(frame.held_back).filter(|held_back| !held_back.is_zero()),
             lateness_p99: quantiles(self.samples.iter().map(|sample| sample.lateness).collect())
                 .map(|lateness| lateness.p99),
+            paths: paths::reports(&self.samples, &self.names),
             ended: frame.ended,
             ..Report::without_requests(frame.ended_by, frame.started, "")
         };
@@ -123,11 +125,11 @@ impl Tally {
     }
 }
 
-/// Of all planned requests: those that time did not suffice for have warmed nothing.
+/// Of all wanted requests: those that time did not suffice for have warmed nothing.
 fn is_success(report: &Report, threshold: f64) -> bool {
-    let planned = report.planned_count.max(report.request_count);
+    let wanted = report.wanted_count();
     let succeeded = report.request_count - report.failed_count;
-    f64::from(succeeded) >= threshold * f64::from(planned) && (planned > 0 || threshold <= 0.0)
+    f64::from(succeeded) >= threshold * f64::from(wanted) && (wanted > 0 || threshold <= 0.0)
 }
 
 fn latencies(samples: &[Sample]) -> Option<Quantiles> {
@@ -137,9 +139,11 @@ fn latencies(samples: &[Sample]) -> Option<Quantiles> {
 /// Exact, by nearest rank; `None` of nothing.
 fn quantiles(mut durations: Vec<Duration>) -> Option<Quantiles> {
     durations.sort_unstable();
-    let rank =
-        |percent: usize| durations.get((durations.len() * percent).div_ceil(100).checked_sub(1)?).copied();
-    Some(Quantiles { p50: rank(50)?, p99: rank(99)? })
+    Some(Quantiles { p50: nearest_rank(&durations, 50)?, p99: nearest_rank(&durations, 99)? })
+}
+
+fn nearest_rank(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied()
 }
 
 fn count(count: usize) -> u32 {

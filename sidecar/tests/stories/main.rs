@@ -14,5 +14,6 @@ mod reporting;
 mod sending;
 mod services;
 mod setting;
+mod stable;
 mod versions;
 mod waiting;

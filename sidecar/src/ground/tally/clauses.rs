@@ -23,6 +23,7 @@ pub(super) fn of(
     obstacle: Option<Obstacle>,
 ) -> String {
     let clauses = [
+        stable(report),
         failures(samples),
         absent(samples, names),
         redirects(samples),
@@ -32,6 +33,10 @@ pub(super) fn of(
         end(report.ended_by, obstacle),
     ];
     clauses.into_iter().flatten().fold(String::new(), |text, clause| text + "; " + &clause)
+}
+
+fn stable(report: &Report) -> Option<String> {
+    (report.ended_by == EndedBy::Stable).then(|| format!("stable after {} requests", report.request_count))
 }
 
 /// The causes of failed requests, the most frequent first.
