@@ -3,9 +3,11 @@
 
 mod app;
 mod back_to_back;
+mod connections;
 mod control_plane;
 mod process;
 mod protocols;
+mod refusing;
 mod reporting;
 mod sending;
 mod setting;

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Seen {
     pub(crate) authority: Option<String>,
     pub(crate) host: Option<String>,
     pub(crate) path: String,
+    /// Whence the connection came.
+    pub(crate) peer: SocketAddr,
 }
 
 /// A running app with a certificate that nobody trusts.
@@ -91,14 +94,14 @@ async fn serve(listener: TcpListener, manner: Manner, seen: Arc<Mutex<Vec<Seen>>
     let tls = (manner.speaks != Speaks::Clear).then(|| acceptor(manner.speaks == Speaks::TlsHttp2));
     // Aborts them all when the app ends.
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Ok((stream, peer)) = listener.accept().await {
         let (tls, seen) = (tls.clone(), Arc::clone(&seen));
         connections.spawn(async move {
             match tls {
-                None => converse(stream, manner, seen).await,
+                None => converse(stream, peer, manner, seen).await,
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        converse(stream, manner, seen).await;
+                        converse(stream, peer, manner, seen).await;
                     }
                 }
             }
@@ -106,13 +109,13 @@ async fn serve(listener: TcpListener, manner: Manner, seen: Arc<Mutex<Vec<Seen>>
     }
 }
 
-async fn converse<S>(stream: S, manner: Manner, seen: Arc<Mutex<Vec<Seen>>>)
+async fn converse<S>(stream: S, peer: SocketAddr, manner: Manner, seen: Arc<Mutex<Vec<Seen>>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (done, served) = tokio::sync::watch::channel(0);
     let answer = |request: Request<Incoming>| {
-        note(&request, &seen);
+        note(&request, peer, &seen);
         done.send_modify(|served| *served += 1);
         async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; manner.body])))) }
     };
@@ -132,13 +135,14 @@ where
     let _ = connection.await;
 }
 
-fn note(request: &Request<Incoming>, seen: &Mutex<Vec<Seen>>) {
+fn note(request: &Request<Incoming>, peer: SocketAddr, seen: &Mutex<Vec<Seen>>) {
     let host = request.headers().get("host").map(|host| host.to_str().unwrap().to_owned());
     seen.lock().unwrap().push(Seen {
         version: request.version(),
         authority: request.uri().authority().map(ToString::to_string),
         host,
         path: request.uri().path().to_owned(),
+        peer,
     });
 }
 

@@ -17,6 +17,8 @@ pub struct Problem {
     key: &'static Key,
     value: String,
     fault: String,
+    /// What to do, where that is not to write what the annotation takes.
+    advice: Option<&'static str>,
 }
 
 /// Whether an annotation is wrong, or only ahead of this version.
@@ -38,10 +40,11 @@ impl Display for Problem {
         let value: String = self.value.chars().take_while(fits).collect();
         let cut = if value.len() < self.value.len() { "…" } else { "" };
         write!(f, "{}: {value:?}{cut} {}; ", self.key.name, self.fault)?;
-        match (self.kind, self.key.default) {
-            (ProblemKind::Bad, _) => write!(f, "use {}", self.key.takes),
-            (ProblemKind::NotBuilt, "–" | "{}") => f.write_str("leave it out"),
-            (ProblemKind::NotBuilt, default) => write!(f, "leave it out or use {default:?}"),
+        match (self.advice, self.kind, self.key.default) {
+            (Some(advice), ..) => f.write_str(advice),
+            (None, ProblemKind::Bad, _) => write!(f, "use {}", self.key.takes),
+            (None, ProblemKind::NotBuilt, "–" | "{}") => f.write_str("leave it out"),
+            (None, ProblemKind::NotBuilt, default) => write!(f, "leave it out or use {default:?}"),
         }
     }
 }
@@ -73,17 +76,27 @@ impl<'p, 'a> Reader<'p, 'a> {
         is_default: impl FnOnce(&str) -> Result<bool, &'static str>,
     ) {
         if self.read(key, is_default) == Some(false) {
-            self.note(ProblemKind::NotBuilt, key, "is not supported by this version yet".to_owned());
+            self.note(ProblemKind::NotBuilt, key, "is not supported by this version yet".to_owned(), None);
         }
     }
 
     pub(super) fn bad(&mut self, key: &'static Key, fault: String) {
-        self.note(ProblemKind::Bad, key, fault);
+        self.note(ProblemKind::Bad, key, fault, None);
     }
 
-    fn note(&mut self, kind: ProblemKind, key: &'static Key, fault: String) {
+    /// Notes that `key` is not for pods that carry `other`, where this one carries both; whether it does.
+    pub(super) fn exclude(&mut self, key: &'static Key, other: &'static Key) -> bool {
+        let has_both = [key, other].iter().all(|key| self.annotations.contains_key(key.name));
+        if has_both {
+            let advice = Some("leave one of them out");
+            self.note(ProblemKind::Bad, key, format!("excludes {}", other.name), advice);
+        }
+        has_both
+    }
+
+    fn note(&mut self, kind: ProblemKind, key: &'static Key, fault: String, advice: Option<&'static str>) {
         let value = self.annotations.get(key.name).map(|value| (**value).to_owned()).unwrap_or_default();
-        self.problems.push(Problem { kind, key, value, fault });
+        self.problems.push(Problem { kind, key, value, fault, advice });
     }
 
     pub(super) fn finish<T>(self, settings: T) -> Result<T, Vec<Problem>> {
