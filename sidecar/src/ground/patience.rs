@@ -10,6 +10,8 @@ pub struct Patience {
     /// For the app, until the control plane is told what was tried.
     pub silence: Duration,
     /// For the control plane's word before the requests start.
+    pub start: Duration,
+    /// For the same, while they are under way.
     pub word: Duration,
     /// For the report to be taken.
     pub report: Duration,
@@ -22,6 +24,7 @@ impl Default for Patience {
         Self {
             app: Duration::from_mins(15),
             silence: Duration::from_secs(20),
+            start: Duration::from_millis(25),
             word: Duration::from_secs(1),
             report: Duration::from_mins(15),
             answer: Duration::from_secs(10),
