@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures::{FutureExt, future::FusedFuture};
 use proto::{
     report::{EndedBy, Report},
     v1::{BeginWarmupRequest, Directive, Progress},
@@ -135,21 +136,21 @@ async fn warm(
     patience: &Patience,
 ) -> Option<Report> {
     let keeps_connection = errand.plan.shape.duration() < SHORT;
-    let report = {
-        let mut word = pin!(begin(control_plane, app_wait, patience.word, keeps_connection));
-        match timeout(patience.start, &mut word).await {
-            Ok(Some(Directive::Park)) => return None,
-            Ok(_) => return Some(send(errand, app).await),
-            Err(_) => log!("the control plane has not answered within {:?}", patience.start),
-        }
-        select! {
-            biased;
-            report = send(errand, app) => report,
-            Some(Directive::Park) = word => return None,
-        }
+    let mut word = pin!(begin(control_plane, app_wait, patience.word, keeps_connection).fuse());
+    match timeout(patience.start, &mut word).await {
+        Ok(Some(Directive::Park)) => return None,
+        Ok(_) => return Some(send(errand, app).await),
+        Err(_) => log!("the control plane has not answered within {:?}", patience.start),
+    }
+    let report = select! {
+        biased;
+        report = send(errand, app) => report,
+        Some(Directive::Park) = &mut word => return None,
     };
-    // It may be waiting for that answer still.
-    control_plane.close();
+    if !word.is_terminated() {
+        // The report follows on the same connection.
+        word.await;
+    }
     Some(report)
 }
 

@@ -20,6 +20,7 @@ use crate::{
         course::{Bounds, Course, Departure, Landing, Next},
         goal::Goal,
         outcome::{Failure, Outcome},
+        patience::SHORTEST_TRY,
         question::Question,
         restraint::Obstacle,
         schedule::Schedule,
@@ -163,7 +164,7 @@ impl From<Round<'_>> for Tally {
 /// Asks the app whether it takes connections. One that says nothing does: it is slow, and no reason to hold back.
 async fn ask(sender: &Sender) -> Landed {
     let address = sender.address();
-    let answer = probe::ask(&Question::of_port(address.port()), address).await;
+    let answer = probe::ask(&Question::of_port(address.port()), address, SHORTEST_TRY).await;
     Landed::Question(answer == Err(Outcome::Failed(Failure::Refused)))
 }
 

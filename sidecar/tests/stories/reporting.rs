@@ -119,6 +119,7 @@ async fn a_control_plane_that_says_nothing_holds_up_no_warm_up() {
     let address = mute.local_addr().unwrap().to_string();
     let patience = Patience {
         start: Duration::from_millis(10),
+        word: Duration::from_millis(100),
         report: Duration::from_millis(100),
         ..Patience::default()
     };
