@@ -120,7 +120,7 @@ async fn a_status_line_without_end_is_not_http() {
 }
 
 #[tokio::test]
-async fn a_chunk_extension_without_end_is_no_response() {
+async fn a_chunk_extension_without_end_is_not_http() {
     let attack: Attack = |stream| {
         let start = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;";
         Box::pin(async move { without_end(stream, start, &"a".repeat(1_000)).await })
@@ -129,7 +129,7 @@ async fn a_chunk_extension_without_end_is_no_response() {
 }
 
 #[tokio::test]
-async fn trailers_without_end_are_no_response() {
+async fn trailers_without_end_are_not_http() {
     let attack: Attack = |stream| {
         let start = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
         let more = format!("X-Bomb: {}\r\n", "a".repeat(1_000));
