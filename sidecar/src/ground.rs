@@ -3,11 +3,13 @@
 pub mod backoff;
 pub mod call;
 pub mod chain;
+pub mod descriptors;
 pub mod grpc;
 pub mod health;
 pub mod message;
 pub mod outcome;
 pub mod patience;
+pub mod payload;
 pub mod question;
 pub mod reflection;
 pub mod schedule;
