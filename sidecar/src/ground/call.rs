@@ -1,26 +1,27 @@
 //! A gRPC call of a plan, and the message that its JSON becomes.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
-use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use proto::{
     method::{GrpcMethod, GrpcMethodError},
     plan::GrpcCall,
 };
-use serde_json::{Deserializer, value::RawValue};
+use serde_json::{Map, Value};
 
-use super::{grpc, reflection::Untold};
+use super::{
+    descriptors::Descriptors,
+    grpc,
+    payload::{self, Misfit},
+    reflection::Untold,
+};
 
 /// A unary call.
 #[derive(Debug, Clone)]
 pub struct Call {
     method: GrpcMethod,
-    payload: String,
+    fields: Map<String, Value>,
 }
 
-/// Why a call cannot be made.
+/// Why a call cannot be made. Values of a payload may be secret and are not named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Uncallable {
     /// No name of a method.
@@ -41,12 +42,15 @@ pub enum Uncallable {
     /// The payload names a field that the message does not have.
     #[error("{0}: its message has no field {1:?}; correct the gRPC payload")]
     NoField(GrpcMethod, String),
-    /// The message's field takes other values. The one given may be secret and is not named.
+    /// The message's field takes other values.
     #[error("{0}: its field {1:?} does not take that value; correct the gRPC payload")]
     Value(GrpcMethod, String),
     /// The payload as a whole does not fit.
     #[error("{0}: its message has another form; correct the gRPC payload")]
     Form(GrpcMethod),
+    /// The app does not describe the message, or it is of a kind that is not sent.
+    #[error("{0}: the type of {1:?} is none that is sent; leave it out of the gRPC payload")]
+    Unknown(GrpcMethod, String),
     /// The payload cannot become a message.
     #[error("{0}: {1}; turn reflection on, or leave the gRPC payload out")]
     Untold(GrpcMethod, Untold),
@@ -55,10 +59,12 @@ pub enum Uncallable {
 impl Call {
     /// The call that `planned` describes.
     pub fn of(planned: &GrpcCall) -> Result<Self, Uncallable> {
-        let method = planned.method.parse().map_err(|why| Uncallable::Name(planned.method.clone(), why))?;
-        let call = Self { method, payload: planned.payload.clone() };
-        call.fields()?;
-        Ok(call)
+        let method: GrpcMethod =
+            planned.method.parse().map_err(|why| Uncallable::Name(planned.method.clone(), why))?;
+        match serde_json::from_str(&planned.payload) {
+            Ok(fields) => Ok(Self { method, fields }),
+            Err(_) => Err(Uncallable::Payload(method)),
+        }
     }
 
     /// What is called.
@@ -69,64 +75,42 @@ impl Call {
 
     /// The call's body, as the app that `told` of its services understands it. Without that a payload without fields is
     /// an empty message all the same, whatever its type.
-    pub fn body(&self, told: Result<&DescriptorPool, Untold>) -> Result<Bytes, Uncallable> {
-        let is_empty = self.fields()?.is_empty();
+    pub fn body(&self, told: Result<&Descriptors, Untold>) -> Result<Bytes, Uncallable> {
         let message = match told {
-            Ok(services) => {
-                let input = self.input(services)?;
-                if is_empty { Vec::new() } else { self.encode(&input)? }
-            }
-            Err(_) if is_empty => Vec::new(),
+            Ok(descriptors) => self.message(descriptors)?,
+            Err(_) if self.fields.is_empty() => Vec::new(),
             Err(why) => return Err(Uncallable::Untold(self.method.clone(), why)),
         };
         Ok(grpc::frame(&message))
     }
 
-    fn fields(&self) -> Result<BTreeMap<String, &RawValue>, Uncallable> {
-        serde_json::from_str(&self.payload).map_err(|_| Uncallable::Payload(self.method.clone()))
-    }
-
-    /// The type of the message that the method takes.
-    fn input(&self, services: &DescriptorPool) -> Result<MessageDescriptor, Uncallable> {
+    fn message(&self, descriptors: &Descriptors) -> Result<Vec<u8>, Uncallable> {
         let named = || self.method.clone();
-        let service = services.get_service_by_name(self.method.service());
-        let service = service.ok_or_else(|| Uncallable::NoService(named()))?;
-        let method = service.methods().find(|method| method.name() == self.method.name());
+        let methods = descriptors.methods(self.method.service());
+        let methods = methods.ok_or_else(|| Uncallable::NoService(named()))?;
+        let method = methods.iter().find(|method| method.name() == self.method.name());
         let method = method.ok_or_else(|| Uncallable::NoMethod(named()))?;
-        if method.is_client_streaming() || method.is_server_streaming() {
+        if method.streams() {
             return Err(Uncallable::Streaming(named()));
         }
-        Ok(method.input())
-    }
-
-    fn encode(&self, input: &MessageDescriptor) -> Result<Vec<u8>, Uncallable> {
-        let message = read(&self.payload, input).ok_or_else(|| self.misfit(input))?;
-        Ok(message.encode_to_vec())
-    }
-
-    /// What is wrong with a payload that does not fit. The reader's own error may repeat values, and so is not told.
-    fn misfit(&self, input: &MessageDescriptor) -> Uncallable {
-        for (name, value) in self.fields().unwrap_or_default() {
-            let field = input.get_field_by_json_name(&name).or_else(|| input.get_field_by_name(&name));
-            let Some(field) = field else { return Uncallable::NoField(self.method.clone(), name) };
-            if read(&format!(r#"{{"{}":{value}}}"#, field.name()), input).is_none() {
-                return Uncallable::Value(self.method.clone(), name);
-            }
+        if self.fields.is_empty() {
+            return Ok(Vec::new());
         }
-        Uncallable::Form(self.method.clone())
+        let message = payload::encode(descriptors, method.input(), &Value::Object(self.fields.clone()));
+        message.map_err(|misfit| match misfit {
+            Misfit::NoField(path) => Uncallable::NoField(named(), path),
+            Misfit::Value(path) if path.is_empty() => Uncallable::Form(named()),
+            Misfit::Value(path) => Uncallable::Value(named(), path),
+            Misfit::Unknown(path) => Uncallable::Unknown(named(), path),
+        })
     }
-}
-
-fn read(json: &str, form: &MessageDescriptor) -> Option<DynamicMessage> {
-    let mut json = Deserializer::from_str(json);
-    let message = DynamicMessage::deserialize(form.clone(), &mut json).ok()?;
-    json.end().ok()?;
-    Some(message)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
     use proto::v1::{
         FILE_DESCRIPTOR_SET, ListReportsRequest, Quantiles, Result as WarmupResult, SubmitReportRequest,
     };
@@ -138,8 +122,12 @@ mod tests {
         Call::of(&GrpcCall { method: method.to_owned(), payload: payload.to_owned() }).unwrap()
     }
 
-    fn services() -> DescriptorPool {
-        DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap()
+    fn services() -> Descriptors {
+        let mut services = Descriptors::default();
+        for file in FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap().file {
+            services.add(&file.encode_to_vec()).unwrap();
+        }
+        services
     }
 
     fn body(method: &str, payload: &str) -> Result<Bytes, Uncallable> {
@@ -196,7 +184,7 @@ mod tests {
         }
         let unknown = r#"its message has no field "pod"; correct the gRPC payload"#;
         refused("ReportService/ListReports", r#"{"namespace": "a", "pod": "secret"}"#, unknown);
-        let nested = r#"its field "result" does not take that value; correct the gRPC payload"#;
+        let nested = r#"its message has no field "result.sucess"; correct the gRPC payload"#;
         refused("WarmupService/SubmitReport", r#"{"result": {"sucess": true}}"#, nested);
     }
 

@@ -7,11 +7,11 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, USER_AGENT},
 };
-use prost_reflect::DescriptorPool;
 use proto::plan::{self, Header, Protocol};
 
 use super::{
     call::{Call, Uncallable},
+    descriptors::Descriptors,
     reflection::Untold,
     spoken::Spoken,
 };
@@ -123,7 +123,7 @@ impl Message {
     }
 
     /// Makes the body of a gRPC call, as the app `told` of its services.
-    pub fn fill(&mut self, spoken: Spoken, told: Result<&DescriptorPool, Untold>) -> Result<(), Uncallable> {
+    pub fn fill(&mut self, spoken: Spoken, told: Result<&Descriptors, Untold>) -> Result<(), Uncallable> {
         if let Some(call) = &self.call {
             *self.request.body_mut() = call.body(told)?;
             self.spoken = spoken;

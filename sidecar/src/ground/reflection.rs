@@ -1,12 +1,12 @@
 //! What an app tells of its gRPC services by server reflection.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use prost::Message;
-use prost_reflect::DescriptorPool;
 
 use super::{
+    descriptors::Descriptors,
     grpc::{self, Code},
     outcome::Outcome,
 };
@@ -16,7 +16,7 @@ pub const METHODS: [&str; 2] = [
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
-/// Most files that describe one plan's services, and their bytes together: read, they take some eight times as much.
+/// Most files that describe one plan's services, and their bytes together.
 const MAX_FILES: usize = 256;
 const MAX_BYTES: usize = 512 << 10;
 
@@ -66,7 +66,7 @@ pub enum Untold {
     /// It tells of more than anybody calls.
     #[error("the app's gRPC server reflection tells of more than 256 files or 512 KiB")]
     TooMuch,
-    /// What it tells is no description of services, or has gaps.
+    /// What it tells is no description of services.
     #[error("what the app's gRPC server reflection tells cannot be understood")]
     Unreadable,
 }
@@ -99,7 +99,10 @@ impl Query<'_> {
 /// The files that describe services, as far as they are known.
 #[derive(Debug, Default)]
 pub struct Files {
-    known: BTreeMap<String, Vec<u8>>,
+    descriptors: Descriptors,
+    /// Names of those that were read or asked for.
+    names: BTreeSet<String>,
+    /// Names that others mention.
     dependencies: Vec<String>,
     bytes: usize,
 }
@@ -108,40 +111,42 @@ impl Files {
     /// Adds what the app answered, which may be that there is no such thing.
     pub fn add(&mut self, answer: &[u8]) -> Result<(), Untold> {
         let response = Response::decode(answer).map_err(|_| Untold::Unreadable)?;
-        if let Some(code) =
-            response.error.map(|error| Code(error.code)).filter(|code| *code != Code::NOT_FOUND)
-        {
+        let code = response.error.map(|error| Code(error.code));
+        if let Some(code) = code.filter(|code| *code != Code::NOT_FOUND) {
             return Err(Untold::Silent(Outcome::Called(code)));
         }
         for bytes in response.files.map(|found| found.files).unwrap_or_default() {
-            let file = File::decode(&*bytes).map_err(|_| Untold::Unreadable)?;
             self.bytes += bytes.len();
+            let file = File::decode(&*bytes).map_err(|_| Untold::Unreadable)?;
+            self.descriptors.add(&bytes).map_err(|_| Untold::Unreadable)?;
             self.dependencies.extend(file.dependencies);
-            self.known.insert(file.name, bytes);
-            if self.known.len() > MAX_FILES || self.bytes > MAX_BYTES {
-                return Err(Untold::TooMuch);
-            }
+            self.names.insert(file.name);
+            self.check()?;
         }
         Ok(())
     }
 
-    /// A file that another one needs and that is not known yet.
-    #[must_use]
-    pub fn missing(&mut self) -> Option<String> {
-        self.dependencies.retain(|name| !self.known.contains_key(name));
-        self.dependencies.last().cloned()
+    /// The next file to ask for, because another one needs it. One that the app does not have is asked for once: what it
+    /// defines may not be needed here.
+    pub fn missing(&mut self) -> Result<Option<String>, Untold> {
+        while let Some(name) = self.dependencies.pop() {
+            if self.names.insert(name.clone()) {
+                self.check()?;
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
-    /// Whether the file `name` is known.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.known.contains_key(name)
+    fn check(&self) -> Result<(), Untold> {
+        let is_too_much = self.names.len() > MAX_FILES || self.bytes > MAX_BYTES;
+        if is_too_much { Err(Untold::TooMuch) } else { Ok(()) }
     }
 
-    /// All of them, read.
-    pub fn read(self) -> Result<DescriptorPool, Untold> {
-        let set = FilesResponse { files: self.known.into_values().collect() }.encode_to_vec();
-        DescriptorPool::decode(&*set).map_err(|_| Untold::Unreadable)
+    /// What they define.
+    #[must_use]
+    pub fn into_descriptors(self) -> Descriptors {
+        self.descriptors
     }
 }
 
@@ -170,7 +175,7 @@ mod tests {
         let mut known = Files::default();
         known.add(&answer(&[file("kube_booster/v1/report_service.proto")])).unwrap();
         let mut asked = Vec::new();
-        while let Some(name) = known.missing() {
+        while let Some(name) = known.missing().unwrap() {
             known.add(&answer(&[file(&name)])).unwrap();
             asked.push(name);
         }
@@ -181,8 +186,9 @@ mod tests {
             "kube_booster/v1/result.proto",
         ];
         assert_eq!(asked, expected);
-        let services = known.read().unwrap();
-        assert!(services.get_service_by_name("kube_booster.v1.ReportService").is_some());
+        let descriptors = known.into_descriptors();
+        assert!(descriptors.methods("kube_booster.v1.ReportService").is_some());
+        assert!(descriptors.form("kube_booster.v1.Result").is_some());
     }
 
     #[test]
@@ -193,7 +199,7 @@ mod tests {
         let denied = Untold::Silent(Outcome::Called(Code(7)));
         assert_eq!(known.add(&error(7)), Err(denied));
         assert!(denied.to_string().ends_with("(gRPC PERMISSION_DENIED)"));
-        assert_eq!(known.read().unwrap().services().len(), 0);
+        assert!(known.into_descriptors().methods("a.B").is_none());
     }
 
     #[test]
@@ -209,12 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn files_with_gaps_are_not_understood() {
+    fn a_file_that_the_app_does_not_have_is_asked_for_once() {
         let mut known = Files::default();
         let all = files();
         let (_, file) = all.iter().find(|(name, _)| name.ends_with("result.proto")).unwrap();
         known.add(&answer(&[file])).unwrap();
-        assert_eq!(known.read().map(drop), Err(Untold::Unreadable));
+        let asked: Vec<_> = std::iter::from_fn(|| known.missing().unwrap()).collect();
+        assert_eq!(asked, ["google/protobuf/timestamp.proto", "google/protobuf/duration.proto"]);
     }
 
     proptest! {
@@ -230,7 +237,7 @@ mod tests {
                 file.truncate(file.len().saturating_sub(cut));
                 let _ = known.add(&answer(&[&file]));
             }
-            let _ = known.read();
+            while let Ok(Some(_)) = known.missing() {}
         }
     }
 }

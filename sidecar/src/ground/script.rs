@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use prost_reflect::DescriptorPool;
 use proto::plan::Plan;
 
 use super::{
     call::Uncallable,
+    descriptors::Descriptors,
     message::{Message, Unsendable},
     reflection::Untold,
     spoken::Spoken,
@@ -68,7 +68,7 @@ impl Script {
     }
 
     /// Makes the bodies of all gRPC calls, as the app `told` of its services.
-    pub fn fill(&mut self, spoken: Spoken, told: Result<&DescriptorPool, Untold>) -> Result<(), Uncallable> {
+    pub fn fill(&mut self, spoken: Spoken, told: Result<&Descriptors, Untold>) -> Result<(), Uncallable> {
         let mut messages = self.steps.iter_mut().flat_map(|step| &mut step.messages);
         messages.try_for_each(|message| message.fill(spoken, told))
     }

@@ -2,7 +2,7 @@
 
 use http::Version;
 use proto::{
-    plan::{Header, Plan, Probe, Protocol, Request},
+    plan::{Header, Plan, Probe, Protocol, Request, Shape},
     report::Report,
 };
 
@@ -34,7 +34,12 @@ async fn warm(protocol: Protocol, manner: Manner, count: u32) -> (Report, App) {
 #[tokio::test]
 async fn https_takes_any_certificate_and_the_version_that_the_app_prefers() {
     for (speaks, version) in [(Speaks::Tls, Version::HTTP_11), (Speaks::TlsHttp2, Version::HTTP_2)] {
-        let (report, app) = warm(Protocol::Https, Manner::of(speaks), 10).await;
+        let app = App::start(Manner::of(speaks)).await;
+        let mut plan = by(Protocol::Https, app.port, 10);
+        // One after the other, however busy the machine is.
+        plan.limits.concurrency = 1;
+        plan.shape = Shape::Paced { duration_ms: 1_000, ramp_ms: 0 };
+        let report = carry_out(&plan).await;
         assert_eq!((report.request_count, report.failed_count), (10, 0), "{speaks:?}: {}", report.message);
         assert_eq!(report.connections, 1, "{speaks:?}");
         assert!(app.seen().iter().all(|seen| seen.version == version), "{speaks:?}");

@@ -118,10 +118,10 @@ where
 {
     let (done, served) = tokio::sync::watch::channel(0);
     let answer = |request: Request<Incoming>| {
-        let (seen, done) = (Arc::clone(&seen), done.clone());
+        done.send_modify(|served| *served += 1);
+        let seen = Arc::clone(&seen);
         async move {
             note(request, peer, &seen).await;
-            done.send_modify(|served| *served += 1);
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; manner.body]))))
         }
     };

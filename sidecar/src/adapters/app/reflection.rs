@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use http::uri::Scheme;
-use prost_reflect::DescriptorPool;
 use tokio::time::timeout;
 
 use super::{
@@ -12,6 +11,7 @@ use super::{
     dial::{self, Versions},
 };
 use crate::ground::{
+    descriptors::Descriptors,
     grpc::Code,
     message::Message,
     outcome::{Failure, Outcome},
@@ -28,7 +28,7 @@ pub struct Described {
     /// How it is spoken.
     pub spoken: Spoken,
     /// The services that were asked for, as far as the app has them.
-    pub services: Result<DescriptorPool, Untold>,
+    pub services: Result<Descriptors, Untold>,
 }
 
 /// Finds out how gRPC is spoken at `address`, and what `services` are there.
@@ -58,7 +58,7 @@ async fn tell(
     connection: &mut Connection,
     address: SocketAddr,
     services: &BTreeSet<String>,
-) -> Result<DescriptorPool, Untold> {
+) -> Result<Descriptors, Untold> {
     let mut untold = Untold::Unreadable;
     for method in METHODS {
         let mut teller = Teller { connection: &mut *connection, address, method };
@@ -79,18 +79,15 @@ struct Teller<'c> {
 
 impl Teller<'_> {
     /// The files of `services` with all that they need.
-    async fn tell(&mut self, services: &BTreeSet<String>) -> Result<DescriptorPool, Untold> {
+    async fn tell(&mut self, services: &BTreeSet<String>) -> Result<Descriptors, Untold> {
         let mut files = Files::default();
         for service in services {
             self.ask(Query::Service(service), &mut files).await?;
         }
-        while let Some(name) = files.missing() {
+        while let Some(name) = files.missing()? {
             self.ask(Query::File(&name), &mut files).await?;
-            if !files.has(&name) {
-                return Err(Untold::Unreadable);
-            }
         }
-        files.read()
+        Ok(files.into_descriptors())
     }
 
     async fn ask(&mut self, query: Query<'_>, files: &mut Files) -> Result<(), Untold> {
