@@ -40,7 +40,8 @@ pub struct World {
     pub health_port: u16,
     /// Where sidecars are told to report; `None`: at the Service's address, which nobody answers here.
     pub report_address: Option<String>,
-    metrics_port: u16,
+    /// Where `/metrics` is.
+    pub metrics_port: u16,
     arguments: Vec<String>,
     control_plane: Option<Daemon>,
 }
