@@ -179,6 +179,17 @@ pub enum Reason {
     Released,
 }
 
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::WarmupSucceeded,
+        Self::WarmupFailed,
+        Self::WarmupTimedOut,
+        Self::SidecarUnavailable,
+        Self::Released,
+    ];
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)

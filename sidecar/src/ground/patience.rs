@@ -57,7 +57,7 @@ pub fn try_after(limit: Duration, outcome: Outcome) -> Duration {
         Outcome::Failed(Failure::TimedOut) => (limit * 2).min(LONGEST_TRY),
         // Nobody listens at that one of its addresses.
         Outcome::Failed(_) => limit,
-        Outcome::Status(_) => SHORTEST_TRY,
+        Outcome::Status(_) | Outcome::Called(_) => SHORTEST_TRY,
     }
 }
 

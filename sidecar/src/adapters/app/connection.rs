@@ -1,6 +1,6 @@
 //! One connection to the app, in the version of HTTP that it speaks.
 
-use std::{error::Error as _, io};
+use std::{error::Error, io};
 
 use bytes::Bytes;
 use h2::Reason;
