@@ -57,11 +57,11 @@ enum Landed {
 }
 
 impl<'a> Round<'a> {
-    /// All requests of the errand, to `sender`'s address, none of which leaves after `end`.
-    pub(super) fn new(errand: &'a Errand, sender: &'a Sender, end: Instant) -> Self {
+    /// All requests of the errand, to `sender`'s address, none of which leaves once `limit` is over.
+    pub(super) fn new(errand: &'a Errand, sender: &'a Sender, limit: Duration) -> Self {
         let (schedule, start) = (Schedule::of(&errand.plan), Instant::now());
         let bounds = Bounds {
-            limit: end.saturating_duration_since(start).min(schedule.duration()),
+            limit,
             slots: errand.plan.limits.concurrency as usize,
             retries: errand.plan.limits.retries,
         };
