@@ -94,7 +94,7 @@ async fn attacked(bench: &Bench, vegeta: &Path, sums: &mut Sums) -> anyhow::Resu
     let (app, load) = app(bench).await?;
     let before = spent()?;
     let folder = tempfile::tempdir()?;
-    let mut attack = attack(vegeta, load, &folder.path().join("results")).spawn()?;
+    let mut attack = attack(vegeta, load, folder.path())?.spawn()?;
     let pid = attack.id().context("it runs")?;
     while attack.try_wait()?.is_none() {
         // It may be gone at any moment.

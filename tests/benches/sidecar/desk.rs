@@ -65,7 +65,10 @@ impl Desk {
             .tls_config(ServerTlsConfig::new().identity(identity))?
             .add_service(WarmupServiceServer::new(clerk));
         let incoming = stream::unfold(listener, async |listener| {
-            let stream = listener.accept().await.map(|(stream, _)| stream);
+            let stream = listener.accept().await.and_then(|(stream, _)| {
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            });
             Some((stream, listener))
         });
         let server = tokio::spawn(router.serve_with_incoming(Box::pin(incoming)));

@@ -1,6 +1,7 @@
 //! Programs that send requests at a rate: ours, and others to compare with.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -14,6 +15,9 @@ use super::{
     desk::{Desk, Received},
     sidecar::{Sidecar, plan},
 };
+
+/// What vegeta writes.
+const RESULTS: &str = "results";
 
 /// Where the programs are.
 #[derive(Debug, Clone)]
@@ -49,18 +53,22 @@ impl Generators {
     }
 }
 
-/// vegeta's attack, as it is without any tuning; its results go to `results`.
-pub(crate) fn attack(vegeta: &Path, load: Load, results: &Path) -> Command {
-    let mut attack = Command::new("sh");
-    let sent = format!("echo 'GET http://127.0.0.1:{}/' | exec \"$@\"", load.port);
-    attack.args(["-c", &sent, "sh"]).arg(vegeta).args(["attack", "-format=http"]);
-    attack.arg(format!("-rate={}/1s", load.rate)).arg(format!("-duration={}ms", load.duration().as_millis()));
-    attack.arg(format!("-output={}", results.display())).stdin(Stdio::null()).kill_on_drop(true);
-    attack
+/// vegeta's attack, as it is without any tuning; its results go to file `results` of `folder`.
+pub(crate) fn attack(vegeta: &Path, load: Load, folder: &Path) -> anyhow::Result<Command> {
+    let targets = folder.join("targets");
+    fs::write(&targets, format!("GET http://127.0.0.1:{}/\n", load.port))?;
+    let mut attack = Command::new(vegeta);
+    attack.args(["attack", &format!("-rate={}/1s", load.rate)]);
+    attack.arg(format!("-duration={}ms", load.duration().as_millis()));
+    attack.arg(format!("-targets={}", targets.display()));
+    attack.arg(format!("-output={}", folder.join(RESULTS).display()));
+    attack.stdin(Stdio::null()).kill_on_drop(true);
+    Ok(attack)
 }
 
-/// The latency that vegeta reports of `results` for 99 of 100 requests, in seconds.
-pub(crate) async fn attack_p99(vegeta: &Path, results: &Path) -> anyhow::Result<f64> {
+/// The latency that vegeta reports of the results in `folder` for 99 of 100 requests, in seconds.
+pub(crate) async fn attack_p99(vegeta: &Path, folder: &Path) -> anyhow::Result<f64> {
+    let results = folder.join(RESULTS);
     let output = Command::new(vegeta).args(["report", "-type=json"]).arg(results).output().await?;
     ensure!(output.status.success(), "vegeta reports nothing: {}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout)?;

@@ -11,7 +11,7 @@ pub(crate) struct Sizes {
     pub(crate) lasts: Duration,
     /// How often, each time with all load generators in turn.
     pub(crate) rounds: usize,
-    /// Requests to an app that stops in between, at 100/s.
+    /// Requests to an app that stops in between, at 100/s: so few that the stall is more than a hundredth of them.
     pub(crate) stalled_requests: u32,
     /// How long it stops.
     pub(crate) stall: Duration,
@@ -30,7 +30,7 @@ impl Sizes {
             rates: vec![10, 100, 1_000, 5_000],
             lasts: Duration::from_secs(10),
             rounds: 3,
-            stalled_requests: 1_000,
+            stalled_requests: 400,
             stall: Duration::from_millis(500),
             costly_requests: 1_500,
             costs: 5,

@@ -28,11 +28,11 @@ pub(crate) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let Some(vegeta) = bench.generators.vegeta.clone() else { return Ok(()) };
     let (app, load) = self::app(bench).await?;
     let folder = tempfile::tempdir()?;
-    let results = folder.path().join("results");
-    let (sent, stopped) = tokio::join!(done(attack(&vegeta, load, &results)), stop(&app, load, stall));
+    let attack = attack(&vegeta, load, folder.path())?;
+    let (sent, stopped) = tokio::join!(done(attack), stop(&app, load, stall));
     stopped?;
     sent?;
-    bench.figures.set("vegeta_stall_p99_seconds", attack_p99(&vegeta, &results).await?);
+    bench.figures.set("vegeta_stall_p99_seconds", attack_p99(&vegeta, folder.path()).await?);
     Ok(())
 }
 
