@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod calls;
+mod round;
 mod wait;
 mod warmup;
 
@@ -66,7 +67,7 @@ pub async fn live(environment: Environment<'_>, patience: &Patience) {
         log!("this pod has its report already; parked");
         return;
     }
-    let Some(mut control_plane) = control_plane(environment) else { return };
+    let Some(mut control_plane) = control_plane(environment, patience) else { return };
     let report = match Errand::read(environment) {
         Ok(errand) => carry_out(errand, &mut control_plane, patience).await,
         Err(problem) => Some(Report::without_requests(EndedBy::BadPlan, SystemTime::now(), &chain(&problem))),
@@ -89,10 +90,10 @@ fn is_reported(environment: Environment<'_>) -> bool {
         .is_ok_and(|uid| record::read(&settings::mount(environment), &uid).is_some())
 }
 
-fn control_plane(environment: Environment<'_>) -> Option<ControlPlane> {
+fn control_plane(environment: Environment<'_>, patience: &Patience) -> Option<ControlPlane> {
     let contact =
         Contact::read(environment).inspect_err(|problem| log!("{}; parked", chain(problem))).ok()?;
-    ControlPlane::at(contact)
+    ControlPlane::at(contact, patience.answer)
         .inspect_err(|error| log!("no control plane to talk to: {}; parked", chain(error)))
         .ok()
 }

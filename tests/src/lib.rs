@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod forwarder;
 pub mod patience;
 pub mod pods;
+pub mod ports;
 pub mod programs;
 pub mod replica;
 pub mod reports;

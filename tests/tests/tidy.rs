@@ -1,5 +1,7 @@
 //! What is written twice is held together here, and the floors stay floors.
 
+#[path = "tidy/dependencies.rs"]
+mod dependencies;
 #[path = "tidy/documents.rs"]
 mod documents;
 #[path = "tidy/floors.rs"]

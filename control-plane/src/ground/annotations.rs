@@ -117,6 +117,12 @@ pub fn unknown<'a>(annotations: &'a Texts<'_>) -> impl Iterator<Item = &'a str> 
         .filter(|key| !ALL.iter().any(|known| known.name == *key))
 }
 
+/// Whether nothing says what to request, so that it is `/` alone.
+#[must_use]
+pub fn name_no_target(annotations: &Texts<'_>) -> bool {
+    [&keys::ENDPOINT, &keys::GRPC_METHOD, &keys::CONFIG].iter().all(|key| !annotations.contains_key(key.name))
+}
+
 /// The annotations that later versions fulfil: a value that says more than the default does is refused, not ignored.
 fn refuse_what_is_not_built(reader: &mut Reader<'_, '_>) {
     reader.not_built(&keys::UNTIL, |value| match value {

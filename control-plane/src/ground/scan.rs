@@ -1,4 +1,4 @@
-//! What the leader's look at all pods finds: pods that nobody warms, gates that nobody watches.
+//! What the leader's look at all pods finds: pods that nobody warms, or hardly, and gates that nobody watches.
 //!
 //! The watch shows only the pods that bear our label. What went wrong before a pod got it is found here, by the same
 //! decision as at admission.
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
+    annotations,
     injection::{self, Decision, SidecarTemplate, Surroundings},
     limits::Limits,
     observed::{Gate, LiveSpec, LiveStatus, Observed, PodRef},
@@ -64,7 +65,8 @@ impl<'a> Page<'a> {
                 let not_warmed = || not_warmed(raw, &glance, now, &surroundings, is_let_in);
                 return is_called_for.then(not_warmed).flatten();
             }
-            glance.stray().map(|observed| Finding::Stray(Box::new(observed)))
+            let narrow = glance.narrow();
+            glance.stray().map(|observed| Finding::Stray(Box::new(observed))).or(narrow)
         })
     }
 }
@@ -78,6 +80,13 @@ pub enum Finding {
     Skipped(NotWarmed),
     /// Its gate is closed, and the watch does not show it.
     Stray(Box<Observed>),
+    /// A controller's pod of which nothing but `/` is warmed, because its author did not say what users ask for.
+    Narrow {
+        /// Which pod.
+        pod: PodRef,
+        /// UID of the controller.
+        controller: Box<str>,
+    },
 }
 
 /// A pod that asks for a warm-up and gets none.
@@ -118,6 +127,8 @@ struct GlanceMetadata<'a> {
     annotations: Option<Texts<'a>>,
     #[serde(borrow)]
     labels: Option<Texts<'a>>,
+    #[serde(borrow)]
+    owner_references: Option<Vec<OwnerReference<'a>>>,
 }
 
 impl Glance<'_> {
@@ -138,6 +149,21 @@ impl Glance<'_> {
     fn pod(&self) -> PodRef {
         let GlanceMetadata { namespace, name, uid, .. } = &self.metadata;
         PodRef { namespace: namespace.clone(), name: name.clone(), uid: uid.clone() }
+    }
+
+    fn controller(&self) -> Option<Box<str>> {
+        let owners = self.metadata.owner_references.as_deref().unwrap_or_default();
+        let controller = owners.iter().find(|owner| owner.controller == Some(true))?;
+        controller.uid.as_deref().map(Into::into)
+    }
+
+    /// Many requests to one path leave the others cold. Whoever wrote `/` knows what they do.
+    fn narrow(&self) -> Option<Finding> {
+        let is_default = self.metadata.annotations.as_ref().is_some_and(annotations::name_no_target);
+        let is_warmed =
+            self.annotation(names::WARMUP_ANNOTATION) == Some("enabled") && self.spec.has_sidecar();
+        let controller = self.controller().filter(|_| is_default && is_warmed)?;
+        Some(Finding::Narrow { pod: self.pod(), controller })
     }
 
     fn stray(self) -> Option<Observed> {
@@ -165,18 +191,12 @@ fn not_warmed(
         return None;
     }
     let pod: Pod<'_> = serde_json::from_str(raw.get()).ok()?;
-    let of = |why| NotWarmed { pod: glance.pod(), created, controller: controller(&pod), why };
+    let of = |why| NotWarmed { pod: glance.pod(), created, controller: glance.controller(), why };
     match injection::decide(&pod, "", surroundings).unless_paused(|| is_let_in) {
         Decision::NotAsked => None,
         Decision::Injected { .. } => Some(Finding::Missed(of(MISSED.to_owned()))),
         Decision::Skipped { warnings, .. } => Some(Finding::Skipped(of(warnings.join("; ")))),
     }
-}
-
-fn controller(pod: &Pod<'_>) -> Option<Box<str>> {
-    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    let controller = owners.iter().find(|owner: &&OwnerReference<'_>| owner.controller == Some(true))?;
-    controller.uid.as_deref().map(Into::into)
 }
 
 /// The missed pods that their controllers would make again, oldest first; none while pods are still being missed.

@@ -1,9 +1,9 @@
-//! The leader's look at all pods: who was missed, who was skipped, which gates nobody watches.
+//! The leader's look at all pods: who was missed, skipped or hardly warmed, and which gates nobody watches.
 
 mod question;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
@@ -32,7 +32,7 @@ use crate::{
     },
     ground::{
         limits::Limits,
-        observed::Observed,
+        observed::{Observed, PodRef},
         pauses::Barriers,
         scan::{self, Finding, NotWarmed, Page},
     },
@@ -42,6 +42,9 @@ use crate::{
 const SOON: Duration = Duration::from_secs(5);
 /// Events of one look; what is left is said after the next.
 const MAX_EVENTS: usize = 100;
+/// What the author of a workload is told whose pods are warmed by `/` alone.
+const ONLY_ROOT: &str = "only / is warmed, because kube-booster.io/warmup-endpoint does not say what users ask for: name \
+    all their paths there, since requests to one path leave the others cold; name / to hear no more of this";
 /// Looks without a newly missed pod before one is evicted.
 const CALM: u32 = 2;
 
@@ -87,6 +90,8 @@ struct Found {
     missed: Vec<NotWarmed>,
     skipped: Vec<NotWarmed>,
     strays: Vec<Observed>,
+    /// One pod for each controller.
+    narrow: HashMap<Box<str>, PodRef>,
 }
 
 impl Scanner {
@@ -129,7 +134,7 @@ impl Scanner {
     async fn scan(&mut self, leads: &watch::Receiver<bool>) -> anyhow::Result<()> {
         let start = Instant::now();
         let namespaces = reach::namespaces(&self.client, &self.own_namespace).await;
-        let Found { missed, skipped, strays } =
+        let Found { missed, skipped, strays, narrow } =
             self.look_at_all(namespaces.as_ref().unwrap_or(&HashSet::new())).await?;
         if !*leads.borrow() {
             return Ok(());
@@ -142,7 +147,7 @@ impl Scanner {
             info!(took = ?start.elapsed(), missed_pods, skipped_pods, stray_pods, "all pods were looked at");
         }
         self.metrics.missed_pods(missed.iter().map(|missed| &*missed.pod.namespace));
-        self.say(&missed, &skipped).await;
+        self.say(notes(&missed, &skipped, narrow)).await;
         if *leads.borrow() {
             self.evict_one(&missed).await;
         }
@@ -159,6 +164,9 @@ impl Scanner {
                     Finding::Missed(missed) => found.missed.push(missed),
                     Finding::Skipped(skipped) => found.skipped.push(skipped),
                     Finding::Stray(observed) => found.strays.push(*observed),
+                    Finding::Narrow { pod, controller } => {
+                        found.narrow.entry(controller).or_insert(pod);
+                    }
                 }
             }
             match page.next() {
@@ -177,11 +185,9 @@ impl Scanner {
     }
 
     /// Tells the authors, each once.
-    async fn say(&mut self, missed: &[NotWarmed], skipped: &[NotWarmed]) {
-        let missed = missed.iter().map(|missed| (missed_event(missed), "InjectionMissed", missed));
-        let skipped = skipped.iter().map(|skipped| (skipped_event(skipped), "InjectionSkipped", skipped));
+    async fn say(&mut self, notes: impl IntoIterator<Item = (String, Note)>) {
         let (mut still_said, mut left) = (HashSet::new(), MAX_EVENTS);
-        for (name, reason, NotWarmed { pod, why, .. }) in missed.chain(skipped) {
+        for (name, note) in notes {
             if self.said.contains(&name) || still_said.contains(&name) {
                 still_said.insert(name);
                 continue;
@@ -190,12 +196,13 @@ impl Scanner {
                 continue;
             }
             left -= 1;
-            let note = Note { pod: pod.clone(), reason, text: why.clone(), is_warning: true };
             match events::say_once(&self.client, &name, &note).await {
                 Ok(()) => {
                     still_said.insert(name);
                 }
-                Err(error) => warn!(%pod, reason, %error, "cannot record an Event yet"),
+                Err(error) => {
+                    warn!(pod = %note.pod, reason = note.reason, %error, "cannot record an Event yet");
+                }
             }
         }
         self.said = still_said;
@@ -216,6 +223,23 @@ impl Scanner {
             self.refused.insert(pod.uid.clone());
         }
     }
+}
+
+/// What there is to say, each under the name of its Event.
+fn notes(
+    missed: &[NotWarmed],
+    skipped: &[NotWarmed],
+    narrow: HashMap<Box<str>, PodRef>,
+) -> impl Iterator<Item = (String, Note)> {
+    let note = |reason, pod: PodRef, text: String| Note { pod, reason, text, is_warning: true };
+    let of = move |reason, found: &NotWarmed| note(reason, found.pod.clone(), found.why.clone());
+    let missed = missed.iter().map(move |missed| (missed_event(missed), of("InjectionMissed", missed)));
+    let skipped =
+        skipped.iter().map(move |skipped| (skipped_event(skipped), of("InjectionSkipped", skipped)));
+    let narrow = narrow.into_iter().map(move |(controller, pod)| {
+        (format!("kube-booster-only-root.{controller}"), note("OnlyRootWarmed", pod, ONLY_ROOT.to_owned()))
+    });
+    missed.chain(skipped).chain(narrow)
 }
 
 /// The same for all replicas, so that the API server refuses what another one has said.

@@ -46,6 +46,9 @@ pub struct Args {
     /// Name of the run in the summary
     #[arg(long, default_value = "users")]
     pub label: String,
+    /// Tell in the JSON also when each user came and how long they waited
+    #[arg(long)]
+    pub each: bool,
 }
 
 /// Why there are no visits to speak of.
@@ -77,7 +80,8 @@ impl Args {
             let user = User { start, offset, deadline: start + offset + self.timeout };
             users.spawn(user.visit(Arc::clone(&connections), path.clone()));
         }
-        Ok(Summary::of(&self.label, started_at, users.join_all().await))
+        let summary = Summary::of(&self.label, started_at, users.join_all().await);
+        Ok(if self.each { summary } else { Summary { each: None, ..summary } })
     }
 }
 

@@ -18,6 +18,7 @@ fn users(url: &str) -> Users {
         start_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(10),
         label: "loopback".to_owned(),
+        each: false,
     }
 }
 

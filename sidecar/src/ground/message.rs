@@ -131,6 +131,12 @@ impl Message {
         Ok(())
     }
 
+    /// Whether sending it twice does no more than sending it once.
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        self.request.method().is_idempotent() && !self.spoken.is_grpc()
+    }
+
     /// The request as it goes to `address`; `span` makes it a span of its own in its trace, which is not sampled.
     #[must_use]
     pub fn to(&self, address: SocketAddr, span: u64) -> Request<Bytes> {

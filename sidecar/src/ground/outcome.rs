@@ -43,6 +43,12 @@ impl Outcome {
         matches!(self, Self::Status(200..=399))
     }
 
+    /// Whether it failed by the connection and not by what came over it.
+    #[must_use]
+    pub fn is_connection_error(self) -> bool {
+        matches!(self, Self::Failed(Failure::Refused | Failure::Unreachable | Failure::Closed))
+    }
+
     /// The response's HTTP status, which is 200 whatever gRPC says; 0 without a response.
     #[must_use]
     pub fn status(self) -> u16 {

@@ -13,6 +13,8 @@ pub struct Patience {
     pub word: Duration,
     /// For the report to be taken.
     pub report: Duration,
+    /// For one answer of the control plane, or a connection to it.
+    pub answer: Duration,
 }
 
 impl Default for Patience {
@@ -22,6 +24,7 @@ impl Default for Patience {
             silence: Duration::from_secs(20),
             word: Duration::from_secs(1),
             report: Duration::from_mins(15),
+            answer: Duration::from_secs(10),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use proto::plan::{Plan, Shape};
+use proto::plan::Plan;
 
 use super::{
     call::Uncallable,
@@ -26,23 +26,9 @@ struct Step {
     count: u32,
 }
 
-/// Why a plan cannot be carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum Unplayable {
-    /// A shape that this sidecar does not know yet.
-    #[error("back-to-back warm-ups are not built yet")]
-    BackToBack,
-    /// A request that is none.
-    #[error(transparent)]
-    Unsendable(#[from] Unsendable),
-}
-
 impl Script {
     /// The messages of `plan`, all of them checked.
-    pub fn of(plan: &Plan) -> Result<Self, Unplayable> {
-        if let Shape::BackToBack { .. } = plan.shape {
-            return Err(Unplayable::BackToBack);
-        }
+    pub fn of(plan: &Plan) -> Result<Self, Unsendable> {
         let message = |request: &_| Message::of_warmup(request, &plan.trace_id);
         let mut first = 0;
         let step = |step: &proto::plan::Step| {
@@ -50,15 +36,22 @@ impl Script {
             first += messages.len();
             Ok(Step { first: first - messages.len(), messages, count: step.count })
         };
-        Ok(Self { steps: plan.steps.iter().map(step).collect::<Result<_, Unplayable>>()? })
+        Ok(Self { steps: plan.steps.iter().map(step).collect::<Result<_, Unsendable>>()? })
     }
 
-    /// Steps one after the other, the requests of a step round robin; each with its number among the plan's.
-    pub fn messages(&self) -> impl Iterator<Item = (usize, &Message)> {
-        self.steps.iter().flat_map(|step| {
-            let numbered = (step.first..).zip(&step.messages);
-            numbered.cycle().take(step.count as usize)
-        })
+    /// The message that is sent as number `index`, from 0, with its own number among the plan's: steps follow one
+    /// another, and each cycles through its messages. `None` past the last.
+    #[must_use]
+    pub fn get(&self, index: u32) -> Option<(usize, &Message)> {
+        let mut index = index;
+        for step in &self.steps {
+            if index < step.count {
+                let turn = (index as usize).checked_rem(step.messages.len())?;
+                return Some((step.first + turn, &step.messages[turn]));
+            }
+            index -= step.count;
+        }
+        None
     }
 
     /// What people know each request by, in the order of their numbers.
@@ -83,7 +76,7 @@ impl Script {
 
 #[cfg(test)]
 mod tests {
-    use proto::plan::{Limits, Probe, Request, Step, Until, VERSION};
+    use proto::plan::{Limits, Probe, Request, Shape, Step, Until, VERSION};
 
     use super::*;
 
@@ -109,16 +102,11 @@ mod tests {
         let script = Script::of(&plan(vec![step(&["/a", "/b"], 3), step(&["/c"], 2)])).unwrap();
         let address = "127.0.0.1:80".parse().unwrap();
         let path = |message: &Message| message.to(address, 1).uri().path().to_owned();
-        let sent: Vec<_> =
-            script.messages().map(|(kind, message)| format!("{kind} {}", path(message))).collect();
+        let sent: Vec<_> = (0..)
+            .map_while(|i| script.get(i))
+            .map(|(kind, message)| format!("{kind} {}", path(message)))
+            .collect();
         assert_eq!(sent, ["0 /a", "1 /b", "0 /a", "2 /c", "2 /c"]);
-    }
-
-    #[test]
-    fn a_plan_that_asks_for_what_is_not_built_is_refused() {
-        let mut quick = plan(vec![step(&["/"], 1)]);
-        quick.shape = Shape::BackToBack { timeout_ms: 1 };
-        assert_eq!(Script::of(&quick).unwrap_err().to_string(), "back-to-back warm-ups are not built yet");
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::{
 
 use proto::report::{EndedBy, Quantiles, Report, one_line};
 
-use super::outcome::Outcome;
+use super::{outcome::Outcome, restraint::Obstacle};
 
-mod causes;
+mod clauses;
+mod paths;
 
 /// Fewest requests in the first and the last tenth for which their quantiles tell anything.
 const FEWEST_OF_A_TENTH: usize = 10;
@@ -23,6 +24,8 @@ pub struct Sample {
     pub kind: usize,
     /// From the moment it was scheduled.
     pub latency: Duration,
+    /// From the moment it was really sent, the last time where it was sent again.
+    pub service_time: Duration,
     /// How late the sidecar itself sent it.
     pub lateness: Duration,
     /// What came of it.
@@ -40,6 +43,14 @@ pub struct Frame {
     pub success_threshold: f64,
     /// Connections opened.
     pub connections: u32,
+    /// How often a request was sent again.
+    pub retries: u32,
+    /// How often the app went away, and the warm-up began anew.
+    pub restarts: u32,
+    /// How long nothing was sent because the app refused.
+    pub held_back: Duration,
+    /// What stood in the way of further requests.
+    pub obstacle: Option<Obstacle>,
     /// When the first request was due.
     pub started: SystemTime,
     /// When the last one was done.
@@ -91,27 +102,34 @@ impl Tally {
             first_request: self.samples.first().map(|sample| sample.latency),
             cold: latencies(first),
             warm: latencies(last),
+            service_time: quantiles(self.samples.iter().map(|sample| sample.service_time).collect()),
             connections: frame.connections,
+            retries: frame.retries,
+            restarts: frame.restarts,
+            held_back: Some(frame.held_back).filter(|held_back| !held_back.is_zero()),
             lateness_p99: quantiles(self.samples.iter().map(|sample| sample.lateness).collect())
                 .map(|lateness| lateness.p99),
+            paths: paths::reports(&self.samples, &self.names),
             ended: frame.ended,
             ..Report::without_requests(frame.ended_by, frame.started, "")
         };
         for sample in &self.samples {
             *report.statuses.entry(sample.outcome.status()).or_default() += 1;
         }
-        report.success = is_success(&report, frame.success_threshold);
-        let causes = causes::clauses(&self.samples, &self.names, frame.ended_by);
-        report.message = one_line(&(report.summary() + &causes));
+        // What was warmed ended with the app.
+        let is_gone = frame.obstacle == Some(Obstacle::Refusal);
+        report.success = !is_gone && is_success(&report, frame.success_threshold);
+        let clauses = clauses::of(&report, (&self.samples, &self.names), frame.obstacle);
+        report.message = one_line(&(report.summary() + &clauses));
         report
     }
 }
 
-/// Of all planned requests: those that time did not suffice for have warmed nothing.
+/// Of all wanted requests: those that time did not suffice for have warmed nothing.
 fn is_success(report: &Report, threshold: f64) -> bool {
-    let planned = report.planned_count.max(report.request_count);
+    let wanted = report.wanted_count();
     let succeeded = report.request_count - report.failed_count;
-    f64::from(succeeded) >= threshold * f64::from(planned) && (planned > 0 || threshold <= 0.0)
+    f64::from(succeeded) >= threshold * f64::from(wanted) && (wanted > 0 || threshold <= 0.0)
 }
 
 fn latencies(samples: &[Sample]) -> Option<Quantiles> {
@@ -121,9 +139,11 @@ fn latencies(samples: &[Sample]) -> Option<Quantiles> {
 /// Exact, by nearest rank; `None` of nothing.
 fn quantiles(mut durations: Vec<Duration>) -> Option<Quantiles> {
     durations.sort_unstable();
-    let rank =
-        |percent: usize| durations.get((durations.len() * percent).div_ceil(100).checked_sub(1)?).copied();
-    Some(Quantiles { p50: rank(50)?, p99: rank(99)? })
+    Some(Quantiles { p50: nearest_rank(&durations, 50)?, p99: nearest_rank(&durations, 99)? })
+}
+
+fn nearest_rank(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    sorted.get((sorted.len() * percent).div_ceil(100).checked_sub(1)?).copied()
 }
 
 fn count(count: usize) -> u32 {

@@ -45,7 +45,7 @@ pub(super) async fn for_app(
 }
 
 /// Where the app answers its probe, and takes connections on the port to warm: that one may be bound elsewhere.
-async fn first_answer(errand: &Errand, tried: &Tried) -> IpAddr {
+pub(super) async fn first_answer(errand: &Errand, tried: &Tried) -> IpAddr {
     let app = probe::first_answer(&errand.question, &errand.addresses, tried).await;
     if errand.question.port == errand.plan.port {
         return app;

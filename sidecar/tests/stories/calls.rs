@@ -93,11 +93,11 @@ async fn a_call_that_fails_is_counted_and_its_status_named() {
 #[tokio::test]
 async fn a_call_that_takes_too_long_is_given_up() {
     let app = App::start(Manner::default()).await;
-    let sender = sidecar::adapters::app::send::Sender::to(([127, 0, 0, 1], app.port).into());
+    let sender = sidecar::adapters::app::send::Sender::to(([127, 0, 0, 1], app.port).into(), 1);
     let body = sidecar::ground::grpc::frame(b"\x12\x04slow");
     let request = http::Request::post(format!("/{GET}")).header("content-type", "application/grpc");
     let request = request.header("host", "app").body(body).unwrap();
-    let outcome = sender.send(Protocol::Grpc, request, Duration::from_millis(300)).await.to_string();
+    let outcome = sender.send(Protocol::Grpc, request, Duration::from_millis(300)).await.outcome.to_string();
     // Whichever of the two clocks is the first.
     assert!(["timed out", "gRPC CANCELLED", "gRPC DEADLINE_EXCEEDED"].contains(&&*outcome), "{outcome}");
     assert!(app.messages()[0].contains("slow"), "{:?}", app.messages());

@@ -144,7 +144,8 @@ async fn an_app_that_closes_its_http2_connections_costs_no_request() {
 async fn a_body_above_the_limit_does_not_end_an_http2_connection() {
     let manner = Manner { body: 3 << 20, ..Manner::of(Speaks::TlsHttp2) };
     let (report, _app) = warm(Protocol::Https, manner, 5).await;
-    assert_eq!((report.request_count, report.failed_count, report.connections), (5, 0, 1));
+    assert_eq!((report.request_count, report.failed_count), (5, 0));
+    assert!(report.connections < 5, "{}", report.connections);
 }
 
 #[tokio::test]
@@ -167,10 +168,10 @@ async fn an_app_that_does_not_speak_the_protocol_is_said_not_to() {
 async fn an_app_that_accepts_and_says_nothing_times_out_in_each_protocol() {
     let (port, _mute) = mute().await;
     for protocol in [Protocol::Https, Protocol::H2c] {
-        let sender = sidecar::adapters::app::send::Sender::to(([127, 0, 0, 1], port).into());
+        let sender = sidecar::adapters::app::send::Sender::to(([127, 0, 0, 1], port).into(), 1);
         let request = http::Request::get("/").body(bytes::Bytes::new()).unwrap();
-        let outcome = sender.send(protocol, request, std::time::Duration::from_millis(100)).await;
-        assert_eq!(outcome.to_string(), "timed out", "{protocol:?}");
+        let answer = sender.send(protocol, request, std::time::Duration::from_millis(100)).await;
+        assert_eq!(answer.outcome.to_string(), "timed out", "{protocol:?}");
     }
 }
 

@@ -69,6 +69,15 @@ pub(crate) fn plan(port: u16, count: u32, millis: u64) -> Plan {
     }
 }
 
+/// A plan of `count` requests to `/` back to back, one at a time, within `millis`.
+pub(crate) fn quick(port: u16, count: u32, millis: u64) -> Plan {
+    Plan {
+        shape: Shape::BackToBack { timeout_ms: millis },
+        limits: Limits { concurrency: 1, ..Limits::default() },
+        ..plan(port, count, 0)
+    }
+}
+
 /// The wait by a probe of `/up`.
 pub(crate) fn http_probe(port: u16) -> Probe {
     Probe::HttpGet {

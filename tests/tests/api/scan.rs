@@ -23,6 +23,7 @@ const LONG: Duration = Duration::from_secs(150);
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("pods that were missed or skipped are counted, listed and told about once", LONG, told_once),
+        alone("the author of a workload of which only / is warmed is told once", 2 * SOON, narrow),
         alone("a gate that nobody watches is opened at its deadline", 3 * SOON, strays),
         alone("missed pods are evicted one by one, as far as their budgets allow it", LONG, evicted),
     ]
@@ -122,6 +123,32 @@ async fn listed(world: &World) -> anyhow::Result<()> {
     let refused = people.list_missed_pods(with_token(odd, &nobody)?).await.err().context("a refusal")?;
     ensure!(refused.code() == tonic::Code::InvalidArgument, "{refused:?}");
     world.api.kubectl(&["--namespace", "told-once", "delete", "rolebinding", "viewer"])?;
+    Ok(())
+}
+
+async fn narrow() -> anyhow::Result<()> {
+    let world = World::start(&["--leader-elect", "--scan-interval=1s"]).await?;
+    let client = world.api.client().await?;
+    let pods = namespace(&client, "narrow", json!({})).await?;
+    for name in ["default-1", "default-2"] {
+        create(&pods, &owned(annotated(name, 8080, &json!({})), "1")).await?;
+    }
+    create(&pods, &owned(annotated("wanted", 8080, &json!({"warmup-endpoint": "/"})), "2")).await?;
+    let events: Api<Event> = Api::namespaced(client, "narrow");
+    let told = async || {
+        let all = events.list(&ListParams::default()).await?.items.into_iter();
+        let told = all.filter(|event| event.reason.as_deref() == Some("OnlyRootWarmed"));
+        anyhow::Ok(told.collect::<Vec<_>>())
+    };
+    eventually("an Event", SOON, async || Ok((!told().await?.is_empty()).then_some(())))
+        .await
+        .with_context(|| world.log())?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let told = told().await?;
+    ensure!(told.len() == 1, "{told:?}");
+    let of = told[0].regarding.as_ref().and_then(|pod| pod.name.as_deref()).unwrap_or_default();
+    let note = told[0].note.as_deref().unwrap_or_default();
+    ensure!(of.starts_with("default-") && note.contains("kube-booster.io/warmup-endpoint"), "{told:?}");
     Ok(())
 }
 

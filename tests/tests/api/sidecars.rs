@@ -77,7 +77,7 @@ async fn called(world: Arc<World>) -> anyhow::Result<()> {
             "warmup-protocol": "grpc", "warmup-grpc-method": format!("grpc.health.v1.Health/{method}"),
             "warmup-grpc-payload": payload, "warmup-requests": "4", "warmup-duration": "200ms",
         });
-        let pod = create(&pods, &annotated(name, world.report_port, &settings)).await?;
+        let pod = create(&pods, &annotated(name, world.ports.report, &settings)).await?;
         let _sidecar = Sidecar::of(&client, &pod).await?;
         let (condition, record) = opened(&pods, name, SOON).await?;
         let reason = if name == "served" { "WarmupSucceeded" } else { "WarmupFailed" };

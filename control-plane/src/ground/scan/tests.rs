@@ -116,6 +116,27 @@ fn a_closed_gate_is_stray_where_the_watch_does_not_show_it() {
 }
 
 #[test]
+fn a_controllers_pod_is_warmed_narrowly_where_nobody_said_what_to_request() {
+    let mut pod = with("/spec/initContainers", json!([{"name": "kube-booster-warmup"}]));
+    pod["metadata"]["labels"] = json!({"kube-booster.io/injected": "true"});
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "r1", "controller": true}]);
+    let findings = found(std::slice::from_ref(&pod));
+    let [Finding::Narrow { controller, .. }] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!(&**controller, "r1");
+    let silent = |key: &str, value: Value| {
+        let mut silent = pod.clone();
+        *silent.pointer_mut(key).unwrap() = value;
+        assert_eq!(found(&[silent]), [], "{key}");
+    };
+    let on = |key: &str| json!({"kube-booster.io/warmup": "enabled", key: "/"});
+    silent("/metadata/annotations", on("kube-booster.io/warmup-endpoint"));
+    silent("/metadata/annotations", on("kube-booster.io/warmup-config"));
+    silent("/metadata/annotations", json!({}));
+    silent("/metadata/ownerReferences", json!([]));
+    silent("/spec/initContainers", json!([]));
+}
+
+#[test]
 fn missed_pods_that_come_back_are_evicted_oldest_first_once_no_more_are_missed() {
     let at = |second: i64| Timestamp::from_second(second).unwrap();
     let pod = |second: i64, controller: Option<&str>| NotWarmed {

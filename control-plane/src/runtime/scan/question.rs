@@ -35,7 +35,7 @@ impl Scanner {
         let findings = self.findings(&page, &namespaces);
         let missed = findings.into_iter().filter_map(|finding| match finding {
             Finding::Missed(missed) => Some(missed),
-            Finding::Skipped(_) | Finding::Stray(_) => None,
+            Finding::Skipped(_) | Finding::Stray(_) | Finding::Narrow { .. } => None,
         });
         Ok(MissedPage { pods: missed.collect(), next: page.next().map(str::to_owned) })
     }

@@ -26,6 +26,9 @@ pub struct Summary {
     pub lateness_max_ms: Option<f64>,
     /// The users who were due in the first second.
     pub first_second: Quantiles,
+    /// When each user was due, and how long they waited; `None` for an error.
+    #[serde(rename = "eachMs", skip_serializing_if = "Option::is_none")]
+    pub each: Option<Vec<(f64, Option<f64>)>>,
 }
 
 /// Latencies of requests; `None` if none has one.
@@ -61,6 +64,7 @@ impl Summary {
             lateness_p50_ms: nearest_rank(&lateness, 50).map(milliseconds),
             lateness_max_ms: nearest_rank(&lateness, 100).map(milliseconds),
             first_second: Quantiles::of(&visits[..first_second]),
+            each: Some(visits.iter().map(each).collect()),
         }
     }
 }
@@ -81,6 +85,10 @@ impl Quantiles {
             max_ms: rank(100),
         }
     }
+}
+
+fn each(visit: &Visit) -> (f64, Option<f64>) {
+    (milliseconds(visit.scheduled), visit.outcome.latency().map(milliseconds))
 }
 
 /// The smallest value that at least `percent` of all do not exceed.
@@ -135,7 +143,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_by_nearest_rank_and_the_first_is_the_first_scheduled() {
-        let summary = Summary::of("cold", SystemTime::UNIX_EPOCH, visits());
+        let summary = Summary { each: None, ..Summary::of("cold", SystemTime::UNIX_EPOCH, visits()) };
         expect![[r#"{"label":"cold","startedAt":"1970-01-01T00:00:00.000Z","requests":100,"failed":0,"firstRequestMs":1.0,"p50Ms":50.0,"p99Ms":99.0,"maxMs":100.0,"latenessP50Ms":2.0,"latenessMaxMs":2.0,"firstSecond":{"requests":50,"failed":0,"firstRequestMs":1.0,"p50Ms":25.0,"p99Ms":50.0,"maxMs":50.0}}"#]]
             .assert_eq(&serde_json::to_string(&summary).unwrap());
     }
@@ -156,6 +164,14 @@ mod tests {
             of which our own lateness: p50 2.0, max 2.0
         "]]
         .assert_eq(&summary.to_string());
+    }
+
+    #[test]
+    fn each_user_is_told_of_in_the_order_of_their_arrival() {
+        let served = Outcome::Served(Duration::from_micros(1_234));
+        let summary =
+            Summary::of("all", SystemTime::UNIX_EPOCH, vec![visit(10, Outcome::Failed), visit(0, served)]);
+        assert_eq!(summary.each, Some(vec![(0.0, Some(1.23)), (10.0, None)]));
     }
 
     #[test]

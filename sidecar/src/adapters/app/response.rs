@@ -1,7 +1,7 @@
 //! A response, read to its end.
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, header::RETRY_AFTER};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -45,6 +45,11 @@ impl Received {
             received.trailers = frame.into_trailers().ok();
         }
         Ok(received)
+    }
+
+    /// How long the app wants to be left alone, as it wrote that.
+    pub(super) fn retry_after(&self) -> Option<&str> {
+        self.headers.get(RETRY_AFTER)?.to_str().ok()
     }
 
     /// What came of an HTTP request.

@@ -2,7 +2,10 @@
 
 mod pool;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::Request;
@@ -10,11 +13,7 @@ use tokio::time::timeout;
 
 use self::pool::{Pool, Transport};
 use super::response::Received;
-use crate::ground::{
-    grpc,
-    outcome::{Failure, Outcome},
-    spoken::Spoken,
-};
+use crate::ground::{answer::Answer, grpc, outcome::Failure, spoken::Spoken};
 
 /// Sends requests to one address.
 #[derive(Debug)]
@@ -27,10 +26,10 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends to `address`.
+    /// Sends to `address`, over at least `connections` of each protocol once there are as many requests.
     #[must_use]
-    pub fn to(address: SocketAddr) -> Self {
-        let pool = |transport| Pool::to(address, transport);
+    pub fn to(address: SocketAddr, connections: u32) -> Self {
+        let pool = |transport| Pool::to(address, transport, connections as usize);
         Self {
             address,
             clear: pool(Transport::Clear),
@@ -46,7 +45,7 @@ impl Sender {
         protocol: impl Into<Spoken>,
         mut request: Request<Bytes>,
         limit: Duration,
-    ) -> Outcome {
+    ) -> Answer {
         let spoken = protocol.into();
         let pool = match spoken {
             Spoken::Http => &self.clear,
@@ -59,7 +58,9 @@ impl Sender {
             request.headers_mut().insert(grpc::TIMEOUT, grpc::timeout(limit));
         }
         let exchange = timeout(limit, pool.exchange(request)).await;
-        exchange.unwrap_or(Err(Failure::TimedOut)).map_or_else(Outcome::Failed, |received| judge(&received))
+        let answer =
+            |received: Received| Answer::of(judge(&received), received.retry_after(), SystemTime::now());
+        exchange.unwrap_or(Err(Failure::TimedOut)).map_or_else(Answer::from, answer)
     }
 
     /// Where the requests go.

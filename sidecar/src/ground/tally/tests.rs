@@ -12,6 +12,10 @@ fn frame() -> Frame {
         planned_count: 4,
         success_threshold: 0.5,
         connections: 1,
+        retries: 0,
+        restarts: 0,
+        held_back: Duration::ZERO,
+        obstacle: None,
         started: UNIX_EPOCH,
         ended: UNIX_EPOCH + Duration::from_secs(1),
     }
@@ -22,7 +26,14 @@ fn tally(outcomes: &[Outcome]) -> Tally {
     let mut tally = Tally::default();
     for (index, outcome) in (0..).zip(outcomes) {
         let latency = Duration::from_millis(u64::from(index) + 1);
-        tally.record(Sample { index, kind: 0, latency, lateness: latency / 100, outcome: *outcome });
+        tally.record(Sample {
+            index,
+            kind: 0,
+            latency,
+            service_time: latency / 2,
+            lateness: latency / 100,
+            outcome: *outcome,
+        });
     }
     tally
 }
@@ -78,6 +89,7 @@ fn a_failed_call_has_http_status_200_and_its_grpc_status_in_the_message() {
             index,
             kind: index as usize % 2,
             latency: Duration::ZERO,
+            service_time: Duration::ZERO,
             lateness: Duration::ZERO,
             outcome,
         };
@@ -138,7 +150,14 @@ proptest! {
         let mut tally = Tally::default();
         for (index, (outcome, micros)) in (0..).zip(&seen) {
             let latency = Duration::from_micros(*micros);
-            tally.record(Sample { index, kind: 0, latency, lateness: Duration::ZERO, outcome: *outcome });
+            tally.record(Sample {
+                index,
+                kind: 0,
+                latency,
+                service_time: latency,
+                lateness: Duration::ZERO,
+                outcome: *outcome,
+            });
         }
         let any = tally.has_succeeded(0);
         let report = tally.report(Frame { success_threshold: threshold, ..frame() });
@@ -160,6 +179,7 @@ proptest! {
             kind: 0,
             index,
             latency: Duration::from_micros(u64::from(index) * 7 % 101),
+            service_time: Duration::from_micros(u64::from(index) * 5 % 97),
             lateness: Duration::from_micros(u64::from(index) % 13),
             outcome: Outcome::Status(200),
         };
