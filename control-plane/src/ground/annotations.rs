@@ -14,7 +14,7 @@ pub use endpoint::{Endpoint, EndpointPath};
 pub use keys::{ALL, Key};
 pub use number::{Concurrency, Connections, RequestCount, Retries, SuccessThreshold};
 pub use port::{PortSetting, PortSettingError};
-use proto::plan::Shape;
+use proto::plan::{Shape, Until};
 pub use quantity::{Quantity, QuantityError};
 pub use reader::{Problem, ProblemKind};
 use reader::{Reader, check_that};
@@ -33,6 +33,8 @@ pub struct Settings {
     pub requests: RequestCount,
     /// When they leave.
     pub shape: Shape,
+    /// What ends them, beside their number and their time.
+    pub until: Until,
     /// The app's port, where the pod says so.
     pub port: Option<PortSetting>,
     /// Requests in flight at most, where the pod says so.
@@ -82,10 +84,12 @@ pub struct Allow {
 /// Reads `annotations`: the settings, or everything that is wrong with them.
 pub fn read(annotations: &Texts<'_>) -> Result<Settings, Vec<Problem>> {
     let mut reader = Reader::new(annotations);
+    let until = reader.read(&keys::UNTIL, until).unwrap_or_default();
     let settings = Settings {
         endpoint: reader.read(&keys::ENDPOINT, str::parse).unwrap_or_default(),
-        requests: reader.read(&keys::REQUESTS, str::parse).unwrap_or_default(),
-        shape: shape::read(&mut reader),
+        requests: reader.read(&keys::REQUESTS, str::parse).unwrap_or(RequestCount::usual(until)),
+        shape: shape::read(&mut reader, until),
+        until,
         port: reader.read(&keys::PORT, str::parse),
         concurrency: reader.read(&keys::CONCURRENCY, str::parse),
         connections: reader.read(&keys::CONNECTIONS, str::parse).unwrap_or_default(),
@@ -126,13 +130,16 @@ fn refuse_what_is_not_built(reader: &mut Reader<'_, '_>) {
         "https" | "h2c" | "grpc" => Ok(false),
         _ => Err("is no protocol"),
     });
-    reader.not_built(&keys::UNTIL, |value| match value {
-        "count" => Ok(true),
-        "stable" => Ok(false),
-        _ => Err("is no stop rule"),
-    });
     for key in [&keys::GRPC_METHOD, &keys::GRPC_PAYLOAD, &keys::CONFIG] {
         reader.not_built(key, |_| Ok(false));
+    }
+}
+
+fn until(text: &str) -> Result<Until, &'static str> {
+    match text {
+        "count" => Ok(Until::Count),
+        "stable" => Ok(Until::Stable),
+        _ => Err("is no stop rule"),
     }
 }
 
@@ -252,13 +259,47 @@ mod tests {
     }
 
     #[test]
+    fn until_it_is_stable_there_is_time_for_many_requests() {
+        let check = |json: &str, requests, shape| {
+            let settings = read(&texts(json)).unwrap();
+            assert_eq!(
+                (settings.until, settings.requests.get(), settings.shape),
+                (Until::Stable, requests, shape),
+                "{json}"
+            );
+        };
+        let at_most = |timeout_ms| Shape::BackToBack { timeout_ms };
+        let paced = |duration_ms, ramp_ms| Shape::Paced { duration_ms, ramp_ms };
+        check(r#"{"kube-booster.io/warmup-until": "stable"}"#, 2_000, at_most(30_000));
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-requests": "700"}"#,
+            700,
+            at_most(30_000),
+        );
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-timeout": "1m"}"#,
+            2_000,
+            at_most(60_000),
+        );
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-duration": "20s"}"#,
+            2_000,
+            paced(20_000, 0),
+        );
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-ramp": "5s"}"#,
+            2_000,
+            paced(30_000, 5_000),
+        );
+    }
+
+    #[test]
     fn a_value_that_is_not_built_yet_is_refused_and_not_ignored() {
         refused(
-            r#"{"kube-booster.io/warmup-protocol": "grpc", "kube-booster.io/warmup-until": "stable",
+            r#"{"kube-booster.io/warmup-protocol": "grpc",
                 "kube-booster.io/warmup-grpc-method": "a.B/C", "kube-booster.io/warmup-config": "big"}"#,
             &expect![[r#"
                 kube-booster.io/warmup-protocol: "grpc" is not supported by this version yet; leave it out or use "http"
-                kube-booster.io/warmup-until: "stable" is not supported by this version yet; leave it out or use "count"
                 kube-booster.io/warmup-grpc-method: "a.B/C" is not supported by this version yet; leave it out
                 kube-booster.io/warmup-config: "big" is not supported by this version yet; leave it out"#]],
         );
