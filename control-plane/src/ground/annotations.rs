@@ -16,7 +16,7 @@ pub use endpoint::{Endpoint, EndpointPath};
 pub use keys::{ALL, Key};
 pub use number::{Concurrency, Connections, RequestCount, Retries, SuccessThreshold};
 pub use port::{PortSetting, PortSettingError};
-use proto::plan::{Protocol, Shape};
+use proto::plan::{Protocol, Shape, Until};
 pub use quantity::{Quantity, QuantityError};
 pub use reader::{Problem, ProblemKind};
 use reader::{Reader, check_that};
@@ -35,6 +35,8 @@ pub struct Settings {
     pub requests: RequestCount,
     /// When they leave.
     pub shape: Shape,
+    /// What ends them, beside their number and their time.
+    pub until: Until,
     /// How the requests travel.
     pub protocol: Protocol,
     /// What to call instead of requesting the endpoint; present for gRPC and for nothing else.
@@ -89,10 +91,12 @@ pub struct Allow {
 pub fn read(annotations: &Texts<'_>) -> Result<Settings, Vec<Problem>> {
     let mut reader = Reader::new(annotations);
     let (protocol, call) = call::read(&mut reader);
+    let until = reader.read(&keys::UNTIL, until).unwrap_or_default();
     let settings = Settings {
         endpoint: reader.read(&keys::ENDPOINT, str::parse).unwrap_or_default(),
-        requests: reader.read(&keys::REQUESTS, str::parse).unwrap_or_default(),
-        shape: shape::read(&mut reader),
+        requests: reader.read(&keys::REQUESTS, str::parse).unwrap_or(RequestCount::usual(until)),
+        shape: shape::read(&mut reader, until),
+        until,
         protocol,
         call,
         port: reader.read(&keys::PORT, str::parse),
@@ -130,12 +134,15 @@ pub fn name_no_target(annotations: &Texts<'_>) -> bool {
 
 /// The annotations that later versions fulfil: a value that says more than the default does is refused, not ignored.
 fn refuse_what_is_not_built(reader: &mut Reader<'_, '_>) {
-    reader.not_built(&keys::UNTIL, |value| match value {
-        "count" => Ok(true),
-        "stable" => Ok(false),
-        _ => Err("is no stop rule"),
-    });
     reader.not_built(&keys::CONFIG, |_| Ok(false));
+}
+
+fn until(text: &str) -> Result<Until, &'static str> {
+    match text {
+        "count" => Ok(Until::Count),
+        "stable" => Ok(Until::Stable),
+        _ => Err("is no stop rule"),
+    }
 }
 
 fn positive_quantity(text: &str) -> Result<Quantity, String> {
@@ -254,11 +261,45 @@ mod tests {
     }
 
     #[test]
+    fn until_it_is_stable_there_is_time_for_many_requests() {
+        let check = |json: &str, requests, shape| {
+            let settings = read(&texts(json)).unwrap();
+            assert_eq!(
+                (settings.until, settings.requests.get(), settings.shape),
+                (Until::Stable, requests, shape),
+                "{json}"
+            );
+        };
+        let at_most = |timeout_ms| Shape::BackToBack { timeout_ms };
+        let paced = |duration_ms, ramp_ms| Shape::Paced { duration_ms, ramp_ms };
+        check(r#"{"kube-booster.io/warmup-until": "stable"}"#, 2_000, at_most(30_000));
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-requests": "700"}"#,
+            700,
+            at_most(30_000),
+        );
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-timeout": "1m"}"#,
+            2_000,
+            at_most(60_000),
+        );
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-duration": "20s"}"#,
+            2_000,
+            paced(20_000, 0),
+        );
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-ramp": "5s"}"#,
+            2_000,
+            paced(30_000, 5_000),
+        );
+    }
+
+    #[test]
     fn a_value_that_is_not_built_yet_is_refused_and_not_ignored() {
         refused(
-            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-config": "big"}"#,
+            r#"{"kube-booster.io/warmup-config": "big"}"#,
             &expect![[r#"
-                kube-booster.io/warmup-until: "stable" is not supported by this version yet; leave it out or use "count"
                 kube-booster.io/warmup-config: "big" is not supported by this version yet; leave it out"#]],
         );
     }

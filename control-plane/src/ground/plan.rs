@@ -1,6 +1,6 @@
 //! The plan that a pod's settings and target make.
 
-use proto::plan::{self, Limits, MAX_CONCURRENCY, Plan, Protocol, Request, Shape, Step, Until};
+use proto::plan::{self, Limits, MAX_CONCURRENCY, Plan, Protocol, Request, Shape, Step};
 
 use super::{
     annotations::{Concurrency, Settings},
@@ -16,7 +16,7 @@ pub fn make(settings: &Settings, target: Target, trace_id: &str) -> Plan {
         port: target.port,
         steps: vec![Step { requests: requests(settings, target.paths), count: settings.requests.get() }],
         shape: settings.shape,
-        until: Until::Count,
+        until: settings.until,
         limits: Limits {
             concurrency: settings.concurrency.map_or(usual_concurrency(settings.shape), Concurrency::get),
             connections: settings.connections.get(),

@@ -212,7 +212,7 @@ async fn right(world: Arc<World>) -> anyhow::Result<()> {
     let all = json!({
         "warmup": "enabled", "warmup-endpoint": "/ /search?q=shoes", "warmup-requests": "40", "warmup-duration": "1m30s",
         "warmup-port": "http", "warmup-protocol": "http", "warmup-concurrency": "8", "warmup-connections": "8",
-        "warmup-until": "count", "warmup-ramp": "5s", "warmup-retries": "2", "warmup-success-threshold": "99.5%",
+        "warmup-until": "stable", "warmup-ramp": "5s", "warmup-retries": "2", "warmup-success-threshold": "99.5%",
         "sidecar-cpu-request": "5m", "sidecar-cpu-limit": "100m", "sidecar-memory-request": "4Mi",
         "sidecar-memory-limit": "16MB", "warmup-allow": "job, host-network",
     });

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use proto::plan::{MAX_CONCURRENCY, MAX_REQUESTS, MAX_RETRIES};
+use proto::plan::{MAX_CONCURRENCY, MAX_REQUESTS, MAX_RETRIES, Until};
 
 /// Why a text is no number of the kind that was asked for; reads after the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +62,17 @@ macro_rules! bounded {
 bounded! {
     /// How many requests, 1 to 12,000; 3 by default.
     RequestCount, (1..=MAX_REQUESTS), 3
+}
+
+impl RequestCount {
+    /// Where a pod names no number: to become stable, apps need more requests than anybody would guess.
+    #[must_use]
+    pub fn usual(until: Until) -> Self {
+        match until {
+            Until::Count => Self::default(),
+            Until::Stable => Self(2_000),
+        }
+    }
 }
 
 bounded! {

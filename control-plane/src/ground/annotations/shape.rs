@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use proto::plan::{MAX_DURATION, Shape};
+use proto::plan::{MAX_DURATION, Shape, Until};
 
 use super::{
     GoDuration, keys,
     reader::{Reader, check_that},
 };
 
-/// The time over which requests are spread where a pod says nothing.
+/// The time over which requests are spread, or within which their latency is to be stable, where a pod says nothing.
 const DEFAULT: Duration = Duration::from_secs(30);
 
-/// Reads the annotations that say when requests leave.
-pub(super) fn read(reader: &mut Reader<'_, '_>) -> Shape {
+/// Reads the annotations that say when requests leave. Those that nobody wants paced follow one another `until` the
+/// latency is stable.
+pub(super) fn read(reader: &mut Reader<'_, '_>, until: Until) -> Shape {
     let duration = reader.read(&keys::DURATION, |text| between(text, Duration::from_millis(1)));
     let timeout = reader.read(&keys::TIMEOUT, |text| between(text, Duration::from_secs(1)));
     let ramp = reader.read(&keys::RAMP, |text| between(text, Duration::ZERO)).unwrap_or_default();
     reader.exclude(&keys::TIMEOUT, &keys::DURATION);
+    let is_paced = until == Until::Count || duration.is_some() || !ramp.is_zero();
+    let timeout = timeout.or((!is_paced).then_some(DEFAULT));
     let duration = duration.unwrap_or(DEFAULT);
     if !ramp.is_zero() && !reader.exclude(&keys::RAMP, &keys::TIMEOUT) && ramp > duration {
         reader.bad(&keys::RAMP, format!("is longer than the requests take, {}", GoDuration(duration)));
