@@ -53,7 +53,7 @@ docker-build: ## Build the images by Docker instead (IMG, SIDECAR_IMG, PLATFORMS
 docker-push: ## Build them and push them to a registry (IMG, SIDECAR_IMG, PLATFORMS)
 	@hack/docker.sh push $(IMG) $(SIDECAR_IMG)
 
-bench: ## Measure (BENCH=scale, PODS)
+bench: ## Measure (BENCH=scale or webhook, PODS)
 	@hack/bench.sh "$(BENCH)" $(PODS)
 
 ##@ A cluster on this machine

@@ -20,6 +20,7 @@ usage() {
 usage: $0 BENCHMARK [PODS]
 
   scale   the control plane with simulated nodes and PODS waiting pods (10000)
+  webhook the webhook alone, beside a handler that answers a constant
 
 Results are printed and kept in target/bench.
 END
@@ -28,10 +29,17 @@ END
 main() {
   case ${1:-} in
     scale) scale "${2:-10000}" ;;
+    webhook) webhook ;;
     -h | --help | help) usage ;;
-    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods" ;;
-    *) die "no benchmark is named '$1': there is scale" ;;
+    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods, 'make bench BENCH=webhook' what a review costs" ;;
+    *) die "no benchmark is named '$1': there are scale and webhook" ;;
   esac
+}
+
+# As it ships: the profile decides what a request costs.
+webhook() {
+  cd "$root"
+  cargo bench --quiet --locked --package tests --bench webhook --profile release
 }
 
 scale() {

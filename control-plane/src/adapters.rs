@@ -13,6 +13,7 @@ pub mod limits;
 pub mod logs;
 pub mod metrics;
 pub mod objects;
+pub mod performance;
 pub mod pods;
 pub mod reach;
 pub mod reports;

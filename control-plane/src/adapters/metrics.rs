@@ -5,6 +5,7 @@ mod connections;
 mod fallbacks;
 mod injections;
 mod leadership;
+mod performance;
 mod reports;
 mod warmups;
 mod webhook;
@@ -17,9 +18,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub use self::performance::{RuntimeFigures, TaskFigures};
 use self::{
     certificates::Certificates, connections::Connections, fallbacks::Fallbacks, injections::Injections,
-    leadership::Leadership, reports::Reports, warmups::Warmups, webhook::Webhook,
+    leadership::Leadership, performance::Performance, reports::Reports, warmups::Warmups, webhook::Webhook,
 };
 
 /// The handle by which everybody moves the metrics; clones move the same ones.
@@ -39,6 +41,7 @@ struct Families {
     connections: Connections,
     certificates: Certificates,
     leadership: Leadership,
+    performance: Performance,
     reports: Reports,
     registry: Registry,
 }
@@ -54,6 +57,7 @@ impl Default for Families {
             connections: Connections::register(&mut all),
             certificates: Certificates::register(&mut all),
             leadership: Leadership::register(&mut all),
+            performance: Performance::register(&mut all),
             reports: Reports::register(&mut all),
             registry: all,
         }
