@@ -53,7 +53,7 @@ docker-build: ## Build the images by Docker instead (IMG, SIDECAR_IMG, PLATFORMS
 docker-push: ## Build them and push them to a registry (IMG, SIDECAR_IMG, PLATFORMS)
 	@hack/docker.sh push $(IMG) $(SIDECAR_IMG)
 
-bench: ## Measure (BENCH=scale with PODS, or BENCH=sidecar)
+bench: ## Measure (BENCH=scale with PODS, sidecar or webhook)
 	@hack/bench.sh "$(BENCH)" $(PODS)
 
 dashboard: ## Draw the dashboards with real data in target/dashboard; needs Debian's package prometheus

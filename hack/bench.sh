@@ -22,6 +22,7 @@ usage: $0 BENCHMARK [PODS]
 
   scale     the control plane with simulated nodes and PODS waiting pods (10000)
   sidecar   the sidecar's precision, cost and start, beside other load generators
+  webhook   the webhook alone, beside a handler that answers a constant
 
 Results are printed and kept in target/bench.
 END
@@ -31,10 +32,17 @@ main() {
   case ${1:-} in
     scale) scale "${2:-10000}" ;;
     sidecar) sidecar ;;
+    webhook) webhook ;;
     -h | --help | help) usage ;;
-    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods, BENCH=sidecar what is in each pod" ;;
-    *) die "no benchmark is named '$1': there are scale and sidecar" ;;
+    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods, BENCH=webhook what a review costs, BENCH=sidecar what is in each pod" ;;
+    *) die "no benchmark is named '$1': there are scale, sidecar and webhook" ;;
   esac
+}
+
+# As it ships: the profile decides what a request costs.
+webhook() {
+  cd "$root"
+  cargo bench --quiet --locked --package tests --bench webhook --profile release
 }
 
 scale() {

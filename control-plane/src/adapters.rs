@@ -13,6 +13,7 @@ pub mod lease;
 pub mod limits;
 pub mod logs;
 pub mod metrics;
+pub mod performance;
 pub mod pods;
 pub mod reach;
 pub mod report_service;

@@ -14,6 +14,7 @@ pub mod mesh;
 pub mod observed;
 pub mod pace;
 pub mod pauses;
+pub mod performance;
 pub mod plan;
 pub mod pod;
 pub mod readiness;

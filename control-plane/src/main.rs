@@ -8,6 +8,9 @@ use control_plane::{
     runtime::{self, Options},
 };
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     adapters::{
         admin::AdminArgs, certificates::CertificateArgs, lease::LeaseArgs, logs::LogArgs,
-        reports::ReportArgs, webhook::WebhookArgs,
+        performance::PerformanceArgs, reports::ReportArgs, webhook::WebhookArgs,
     },
     ground::{annotations::GoDuration, injection::SidecarTemplate},
 };
@@ -35,6 +35,8 @@ pub use start::run;
 pub struct Options {
     #[command(flatten)]
     webhook: WebhookArgs,
+    #[command(flatten)]
+    performance: PerformanceArgs,
     #[command(flatten)]
     reports: ReportArgs,
     #[command(flatten)]

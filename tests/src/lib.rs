@@ -11,6 +11,7 @@ pub mod control_plane;
 pub mod creations;
 pub mod daemon;
 pub mod forwarder;
+pub mod measure;
 pub mod monitoring;
 pub mod patience;
 pub mod pods;

@@ -72,6 +72,17 @@ pub fn processor_time(pid: u32) -> anyhow::Result<Duration> {
     ticks(&stat).map(|ticks| TICK * ticks).with_context(|| format!("not understood: {stat}"))
 }
 
+/// The processor time that the threads of process `pid` which still run took so far, to the nanosecond.
+pub fn threads_time(pid: u32) -> anyhow::Result<Duration> {
+    let mut total = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse::<u64>().ok());
+        total += nanos.with_context(|| format!("not understood: {text}"))?;
+    }
+    Ok(Duration::from_nanos(total))
+}
+
 /// User and system time of a line of `/proc/PID/stat`; a program's name may hold spaces and brackets.
 fn ticks(stat: &str) -> Option<u32> {
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -93,6 +104,7 @@ mod tests {
         let mapped = mapped(pid).unwrap();
         assert!(mapped.anonymous <= mapped.resident, "{mapped:?}");
         assert!(threads(pid).unwrap() >= 1);
+        assert!(threads_time(pid).unwrap() > Duration::ZERO);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod connections;
 mod fallbacks;
 mod injections;
 mod leadership;
+mod performance;
 mod process;
 mod reports;
 mod warmups;
@@ -22,9 +23,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub use self::performance::{RuntimeFigures, TaskFigures};
 use self::{
     certificates::Certificates, connections::Connections, fallbacks::Fallbacks, injections::Injections,
-    leadership::Leadership, process::Process, reports::Reports, warmups::Warmups, webhook::Webhook,
+    leadership::Leadership, performance::Performance, process::Process, reports::Reports, warmups::Warmups,
+    webhook::Webhook,
 };
 
 /// The handle by which everybody moves the metrics; clones move the same ones.
@@ -44,6 +47,7 @@ struct Families {
     connections: Connections,
     certificates: Certificates,
     leadership: Leadership,
+    performance: Performance,
     reports: Reports,
     process: Process,
     registry: Registry,
@@ -62,6 +66,7 @@ impl Default for Families {
             connections: Connections::register(own),
             certificates: Certificates::register(own),
             leadership: Leadership::register(own),
+            performance: Performance::register(own),
             reports: Reports::register(own),
             process,
             registry: all,

@@ -6,6 +6,7 @@ mod deadline;
 mod limiter;
 mod refusal;
 mod slots;
+mod tracking;
 
 use std::{panic, sync::Arc};
 
@@ -23,7 +24,14 @@ use tokio::sync::watch;
 use tower::ServiceBuilder;
 use tracing::{error, warn};
 
-use self::{admission::Request, bodies::Bodies, limiter::Limiter, refusal::Refusal};
+pub use self::tracking::Tracking;
+use self::{
+    admission::Request,
+    bodies::Bodies,
+    limiter::Limiter,
+    refusal::Refusal,
+    tracking::{Course, Stopwatch},
+};
 use super::metrics::Metrics;
 use crate::ground::{
     injection::{self, Decision, SidecarTemplate, Surroundings},
@@ -76,21 +84,42 @@ type Decide = fn(&Pod<'_>, &str, &Surroundings<'_>) -> Decision;
 
 /// The webhook's router, which decides `slots` reviews at once.
 pub fn router(webhook: Webhook, slots: usize) -> Router {
-    router_with(webhook, slots, injection::decide)
+    router_with(webhook, slots, None, injection::decide)
 }
 
-fn router_with(webhook: Webhook, slots: usize, decide: Decide) -> Router {
-    let limiter = Limiter::new(slots, webhook.metrics.clone());
+/// The same router, of which `tracking` hears.
+pub fn tracked_router(webhook: Webhook, slots: usize, tracking: Tracking) -> Router {
+    router_with(webhook, slots, Some(tracking), injection::decide)
+}
+
+fn router_with(webhook: Webhook, slots: usize, tracking: Option<Tracking>, decide: Decide) -> Router {
+    let is_tracked = tracking.is_some();
+    let limiter = Limiter::new(slots, webhook.metrics.clone(), tracking);
     let bodies = middleware::from_fn_with_state(Bodies::new(webhook.metrics.clone()), bodies::whole);
     // A body is read first, so that a slow one holds no slot.
     let layers = ServiceBuilder::new().layer(bodies).layer(limiter).layer(DefaultBodyLimit::disable());
     let review: MethodRouter<_> = post(mutate).layer(layers);
-    Router::new().route(PATH, review).with_state((webhook, decide))
+    Router::new().route(PATH, review).with_state(Reviewer { webhook, decide, is_tracked })
 }
 
-async fn mutate(State((webhook, decide)): State<(Webhook, Decide)>, body: Bytes) -> Response {
-    match webhook.review_with(&body, decide) {
-        Ok(answer) => json(answer),
+/// What decides a review.
+#[derive(Clone)]
+struct Reviewer {
+    webhook: Webhook,
+    decide: Decide,
+    is_tracked: bool,
+}
+
+async fn mutate(State(reviewer): State<Reviewer>, body: Bytes) -> Response {
+    let Reviewer { webhook, decide, is_tracked } = reviewer;
+    match webhook.review_with(&body, decide, &mut Stopwatch::new(is_tracked)) {
+        Ok((answer, course)) => {
+            let mut answer = json(answer);
+            if let Some(course) = course {
+                answer.extensions_mut().insert(course);
+            }
+            answer
+        }
         Err(_) => Refusal::NotReview.answer(&webhook.metrics),
     }
 }
@@ -102,11 +131,16 @@ fn json(body: String) -> Response {
 impl Webhook {
     /// The answer to the `AdmissionReview` in `body`, which always allows; an error where it is none.
     pub fn review(&self, body: &[u8]) -> Result<String, serde_json::Error> {
-        self.review_with(body, injection::decide)
+        self.review_with(body, injection::decide, &mut Stopwatch::new(false)).map(|(answer, _)| answer)
     }
 
     /// Never `allowed: false`, whatever happens: that would reject the pod in spite of `failurePolicy: Ignore`.
-    fn review_with(&self, body: &[u8], decide: Decide) -> Result<String, serde_json::Error> {
+    fn review_with(
+        &self,
+        body: &[u8],
+        decide: Decide,
+        watch: &mut Stopwatch,
+    ) -> Result<(String, Option<Course>), serde_json::Error> {
         let request = admission::decode(body)?;
         let template = Arc::clone(&self.template.borrow());
         let is_own = *request.namespace == *self.own_namespace;
@@ -116,12 +150,14 @@ impl Webhook {
         let surroundings = Surroundings { template: &template, limits: &limits };
         let answer = || {
             let pod: Pod<'_> = serde_json::from_str(request.object.map_or("null", |object| object.get()))?;
+            watch.lap(|parts| &mut parts.decode);
             let is_let_in = || is_own || barriers.admit(&request.namespace, request.is_dry_run);
             let decision = decide(&pod, &request.uid, &surroundings).unless_paused(is_let_in);
+            watch.lap(|parts| &mut parts.decide);
             Ok::<_, serde_json::Error>(self.note(&request, &decision, pod.display_name()))
         };
         let (namespace, uid) = (&request.namespace, &request.uid);
-        Ok(match panic::catch_unwind(panic::AssertUnwindSafe(answer)) {
+        let answer = match panic::catch_unwind(panic::AssertUnwindSafe(answer)) {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 warn!(%namespace, %uid, %error, "cannot read the pod");
@@ -133,7 +169,9 @@ impl Webhook {
                 self.metrics.count_failed_decision();
                 admission::answer_failure(&request.uid, "kube-booster had an internal error")
             }
-        })
+        };
+        watch.lap(|parts| &mut parts.encode);
+        Ok((answer, watch.course(namespace, uid)))
     }
 
     fn note(&self, request: &Request<'_>, decision: &Decision, pod: &str) -> String {
@@ -331,7 +369,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_with_a_warning_and_the_next_review_as_usual() {
         let webhook = webhook();
-        let router = router_with(webhook.clone(), 1, |_, uid, _| {
+        let router = router_with(webhook.clone(), 1, None, |_, uid, _| {
             assert!(uid != "panic", "on purpose");
             Decision::NotAsked
         });

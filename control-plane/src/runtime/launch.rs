@@ -23,10 +23,11 @@ use crate::{
         admin::Pending,
         caller, certificates, events, evictions, lease, limits,
         metrics::Metrics,
+        performance::Performance,
         pods::{self, News},
         reports::{self, Call, MissedQuestion},
         server::{self, Door},
-        webhook::{self, Webhook},
+        webhook::{self, Tracking, Webhook},
     },
     ground::{injection::SidecarTemplate, limits::Limits, pauses::Barriers},
 };
@@ -45,6 +46,7 @@ pub(super) struct Launch<'l> {
     pub(super) tasks: &'l mut Tasks,
     pub(super) client: Client,
     pub(super) metrics: &'l Metrics,
+    pub(super) performance: &'l Performance,
 }
 
 impl Launch<'_> {
@@ -83,7 +85,11 @@ impl Launch<'_> {
         let (template, metrics) = (identity.template(), self.metrics.clone());
         let own_namespace = self.options.namespace.as_str().into();
         let webhook = Webhook { template, limits, barriers, metrics, own_namespace };
-        let router = webhook::router(webhook, self.options.webhook.webhook_max_concurrency);
+        let slots = self.options.webhook.webhook_max_concurrency;
+        let router = match self.tracking() {
+            Some(tracking) => webhook::tracked_router(webhook, slots, tracking),
+            None => webhook::router(webhook, slots),
+        };
         let (served, tls) = (identity.served(), callers.tls(&identity.served()));
         let door = Door {
             name: "webhook",
@@ -96,6 +102,12 @@ impl Launch<'_> {
         self.tasks.spawn("webhook server", server::serve(listener, door, router, stop.clone()));
         self.tasks.spawn("CA of callers", callers.keep(served, tls, stop));
         Ok(())
+    }
+
+    fn tracking(&self) -> Option<Tracking> {
+        let slow = self.options.performance.webhook_slow_request_threshold;
+        let tracked = self.performance.tracked()?;
+        Some(Tracking::new(tracked.tracker, tracked.tasks, slow, self.metrics.clone()))
     }
 
     /// Where the report server hands calls to the gatekeeper.

@@ -12,6 +12,7 @@ use super::{Options, callers::Callers, cluster, descriptors, launch::Launch, lis
 use crate::adapters::{
     admin::{self, Pending, Readiness},
     metrics::Metrics,
+    performance::Performance,
 };
 
 /// Endpoints take a moment to forget us, in large clusters some seconds: until then we go on serving.
@@ -27,6 +28,7 @@ struct Awaited {
 
 /// Runs the control plane until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    let options = Arc::new(options);
     descriptors::raise();
     let (readiness, metrics, mut tasks) = (Readiness::default(), Metrics::default(), Tasks::new());
     let awaited = Awaited {
@@ -36,13 +38,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         webhook: readiness.wait_for("webhook"),
     };
     let callers = Callers::read(options.webhook.client_ca_file.as_ref()).await?;
-    let (health, figures) = (admin::health_router(readiness.clone()), admin::metrics_router(metrics.clone()));
+    let performance = watch_performance(&options, &mut tasks, &metrics);
+    let figures = admin::metrics_router(metrics.clone()).merge(performance.router());
+    let health = admin::health_router(readiness.clone());
     listen::plain(&mut tasks, options.admin.health_probe_bind_address, health, &metrics).await?;
     listen::plain(&mut tasks, options.admin.metrics_bind_address, figures, &metrics).await?;
 
     let mut signals = Signals::listen()?;
     tokio::select! {
-        started = start(&options, &mut tasks, &metrics, callers, awaited) => started?,
+        started = start(&options, &mut tasks, (&metrics, &performance), callers, awaited) => started?,
         () = signals.received() => return Ok(()),
     }
     tokio::select! {
@@ -56,16 +60,24 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn watch_performance(options: &Arc<Options>, tasks: &mut Tasks, metrics: &Metrics) -> Performance {
+    let slots = options.webhook.webhook_max_concurrency;
+    let performance = Performance::new(&options.performance, slots, metrics.clone());
+    let (watched, options) = (performance.clone(), Arc::clone(options));
+    tasks.spawn_until_stop("performance", async move { watched.watch(&options.performance).await });
+    performance
+}
+
 /// Starts everything that needs an API server.
 async fn start(
     options: &Options,
     tasks: &mut Tasks,
-    metrics: &Metrics,
+    (metrics, performance): (&Metrics, &Performance),
     callers: Callers,
     awaited: Awaited,
 ) -> anyhow::Result<()> {
     let client = cluster::connect().await?;
-    let mut launch = Launch { options, tasks, client, metrics };
+    let mut launch = Launch { options, tasks, client, metrics, performance };
     let (barriers, shown) = watch::channel(Arc::default());
     let (calls, received) = Launch::calls();
     // Gates and deadlines first: they wait for no certificate.

@@ -5,10 +5,8 @@
 mod admission;
 mod bench;
 mod creation;
-mod figures;
 mod goals;
 mod kwok;
-mod latencies;
 mod memory;
 mod reports;
 mod restart;
@@ -16,7 +14,6 @@ mod results;
 mod sidecar;
 mod sizes;
 mod storm;
-mod table;
 mod webhook;
 
 use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
@@ -24,7 +21,10 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::ensure;
 use clap::Parser;
 use libtest_mimic::Failed;
-use tests::programs::checkout;
+use tests::{
+    measure::{figures, latencies, table},
+    programs::checkout,
+};
 
 use self::{bench::Bench, figures::Figures, sizes::Sizes};
 

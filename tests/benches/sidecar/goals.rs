@@ -1,6 +1,6 @@
 //! What the figures should be, and which of them are not.
 
-use super::{
+use tests::measure::{
     figures::{self, Figures},
     table::Table,
 };

@@ -6,12 +6,8 @@
 mod app;
 mod cost;
 mod desk;
-#[path = "../scale/figures.rs"]
-mod figures;
 mod generators;
 mod goals;
-#[path = "../scale/latencies.rs"]
-mod latencies;
 mod precision;
 mod recorder;
 mod results;
@@ -19,17 +15,18 @@ mod sidecar;
 mod sizes;
 mod stall;
 mod start;
-#[path = "../scale/table.rs"]
-mod table;
 
 use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::ensure;
 use clap::Parser;
 use libtest_mimic::Failed;
-use tests::programs::{checkout, own};
+use tests::{
+    measure::figures::Figures,
+    programs::{checkout, own},
+};
 
-use self::{desk::Desk, figures::Figures, generators::Generators, sizes::Sizes};
+use self::{desk::Desk, generators::Generators, sizes::Sizes};
 
 /// Measures the sidecar.
 #[derive(Debug, Parser)]

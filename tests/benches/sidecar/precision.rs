@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use tests::measure::latencies::Latencies;
+
 use super::{
     Bench,
     app::App,
     generators::{Load, attack, done, ohayou},
-    latencies::Latencies,
 };
 
 /// Who sends.

@@ -1,10 +1,13 @@
 //! The tables that a run ends with.
 
-use super::{
+use tests::measure::{
     figures::{self, Figures},
+    table::Table,
+};
+
+use super::{
     goals::{self, unit},
     sizes::Sizes,
-    table::Table,
 };
 
 /// All tables, in the order in which they are read.

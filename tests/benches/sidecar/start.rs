@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
+use tests::measure::latencies::Latencies;
+
 use super::{
     Bench,
     app::App,
-    latencies::Latencies,
     sidecar::{Sidecar, plan},
 };
 

@@ -99,6 +99,8 @@ async fn bad_flag() -> anyhow::Result<()> {
             "--webhook-max-concurrency=many",
             "use a whole number from 1 to 1024, or -1 to take it from the cores",
         ),
+        ("--webhook-gc-threshold=much", "use bytes or a unit, such as 100MB or 64Mi"),
+        ("--webhook-performance-window=1s", "use a duration from 10s to 1h"),
         ("--report-address=reports.example.com:9090", "invalid socket address"),
     ] {
         let output = Command::new(programs::own("kube-booster-control-plane")?).arg(flag).output()?;

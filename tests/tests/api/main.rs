@@ -17,6 +17,7 @@ mod leader;
 mod manifests;
 mod overload;
 mod people;
+mod performance;
 mod pod_fence;
 mod recovery;
 mod rights;
@@ -79,6 +80,7 @@ fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
         flags::trials(),
         leader::trials(),
         manifests::trials(),
+        performance::trials(),
         recovery::trials(),
         scan::trials(),
         tokens::trials_alone(),

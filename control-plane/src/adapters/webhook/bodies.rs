@@ -74,7 +74,8 @@ impl Bodies {
 
 /// Hands the request on with its whole body and its deadline.
 pub(super) async fn whole(State(bodies): State<Bodies>, request: Request, next: Next) -> Response {
-    let deadline = Deadline::of(request.uri(), Instant::now());
+    let arrived = Instant::now();
+    let deadline = Deadline::of(request.uri(), arrived);
     if !is_json(request.headers()) {
         return Refusal::MediaType.answer(&bodies.metrics);
     }
@@ -85,11 +86,12 @@ pub(super) async fn whole(State(bodies): State<Bodies>, request: Request, next: 
             parts.extensions.insert(deadline);
             next.run(Request::from_parts(parts, Body::from(bytes))).await
         }
-        Err(refusal) => refusal.answer(&bodies.metrics),
+        Err(refusal) => refusal.answer_after(arrived.elapsed(), &bodies.metrics),
     }
 }
 
-fn is_own(headers: &HeaderMap) -> bool {
+/// Whether our own check of the webhook asks.
+pub(super) fn is_own(headers: &HeaderMap) -> bool {
     headers.get(USER_AGENT).is_some_and(|agent| agent == SELF_CHECK)
 }
 

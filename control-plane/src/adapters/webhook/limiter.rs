@@ -10,11 +10,16 @@ use axum::{extract::Request, response::Response};
 use futures::future::BoxFuture;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tower::{Layer, Service};
 
-use super::{deadline::Deadline, refusal::Refusal};
+use super::{
+    bodies::is_own,
+    deadline::Deadline,
+    refusal::Refusal,
+    tracking::{Tracking, Visit},
+};
 use crate::adapters::metrics::Metrics;
 
 /// The longest wait for a slot: with the second after which a shed caller comes back, it fits twice into the 5 s that
@@ -29,26 +34,64 @@ pub(super) struct Limiter {
     slots: Arc<Semaphore>,
     places: Arc<Semaphore>,
     metrics: Metrics,
+    tracking: Option<Tracking>,
 }
 
 impl Limiter {
-    pub(super) fn new(slots: usize, metrics: Metrics) -> Self {
+    pub(super) fn new(slots: usize, metrics: Metrics, tracking: Option<Tracking>) -> Self {
         let places = Arc::new(Semaphore::new(QUEUE));
-        Self { slots: Arc::new(Semaphore::new(slots)), places, metrics }
+        Self { slots: Arc::new(Semaphore::new(slots)), places, metrics, tracking }
     }
 
-    /// A slot, unless none is free in time; whoever gives up the wait leaves the queue.
-    async fn slot(&self, deadline: Deadline) -> Option<OwnedSemaphorePermit> {
+    /// A slot and how long it was waited for, or this alone where none is free in time; whoever gives up the wait
+    /// leaves the queue.
+    async fn slot(&self, deadline: Deadline) -> Result<(OwnedSemaphorePermit, Duration), Duration> {
         let patience = deadline.left(PATIENCE);
         if patience.is_zero() {
-            return None;
+            return Err(Duration::ZERO);
         }
         if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Some(slot);
+            return Ok((slot, Duration::ZERO));
         }
-        let _place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let _queued = self.metrics.queued();
-        timeout(patience, Arc::clone(&self.slots).acquire_owned()).await.ok()?.ok()
+        let _place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Duration::ZERO)?;
+        let (_queued, since) = (self.metrics.queued(), Instant::now());
+        match timeout(patience, Arc::clone(&self.slots).acquire_owned()).await {
+            Ok(Ok(slot)) => Ok((slot, since.elapsed())),
+            Ok(Err(_)) | Err(_) => Err(since.elapsed()),
+        }
+    }
+
+    /// Has `inner` answer `request` once there is a slot, or sends it back.
+    async fn answer<S>(
+        self,
+        mut inner: S,
+        request: Request,
+        mut visit: Option<Visit>,
+    ) -> Result<Response, S::Error>
+    where
+        S: Service<Request, Response = Response>,
+    {
+        let deadline = request.extensions().get().copied();
+        let deadline = deadline.unwrap_or_else(|| Deadline::of(request.uri(), Instant::now()));
+        match self.slot(deadline).await {
+            Ok((_slot, waited)) => {
+                if let Some(visit) = &mut visit {
+                    visit.started(waited);
+                }
+                let answer = inner.call(request).await?;
+                if let Some(visit) = visit {
+                    visit.answered(&answer);
+                }
+                Ok(answer)
+            }
+            Err(waited) => {
+                let answer = Refusal::Overload.answer_after(waited, &self.metrics);
+                if let Some(visit) = visit {
+                    visit.shed(waited, &answer);
+                }
+                Ok(answer)
+            }
+        }
     }
 }
 
@@ -83,16 +126,14 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let (limiter, waiting) = (self.limiter.clone(), self.inner.clone());
         // The one that was polled for readiness is the one to call.
-        let mut inner = std::mem::replace(&mut self.inner, waiting);
-        Box::pin(async move {
-            let deadline = request.extensions().get().copied();
-            let deadline =
-                deadline.unwrap_or_else(|| Deadline::of(request.uri(), tokio::time::Instant::now()));
-            match limiter.slot(deadline).await {
-                Some(_slot) => inner.call(request).await,
-                None => Ok(Refusal::Overload.answer(&limiter.metrics)),
+        let inner = std::mem::replace(&mut self.inner, waiting);
+        match limiter.tracking.clone().filter(|_| !is_own(request.headers())) {
+            None => Box::pin(limiter.answer(inner, request, None)),
+            Some(tracking) => {
+                let visit = tracking.arrived();
+                Box::pin(tracking.watch(limiter.answer(inner, request, Some(visit))))
             }
-        })
+        }
     }
 }
 
@@ -105,7 +146,7 @@ mod tests {
         http::{StatusCode, header::RETRY_AFTER},
         response::IntoResponse,
     };
-    use tokio::time::Instant;
+    use http_body_util::BodyExt;
     use tower::ServiceExt;
 
     use super::*;
@@ -119,7 +160,7 @@ mod tests {
             tokio::time::sleep(work).await;
             Ok::<_, Infallible>(StatusCode::OK.into_response())
         });
-        (metrics.clone(), Limiter::new(slots, metrics).layer(inner))
+        (metrics.clone(), Limiter::new(slots, metrics, None).layer(inner))
     }
 
     fn review(uri: &str) -> Request {
@@ -139,6 +180,8 @@ mod tests {
         let answer = service.oneshot(review("/?timeout=5s")).await.unwrap();
         assert_eq!((start.elapsed(), answer.status()), (PATIENCE, StatusCode::TOO_MANY_REQUESTS));
         assert_eq!(answer.headers()[RETRY_AFTER], "1");
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(text, "too many reviews at once; try again: waited 1000 ms, ran 0 ms\n");
         assert!(is_in(&metrics, "kube_booster_webhook_shed_total 1"));
         assert!(is_in(&metrics, "kube_booster_webhook_queue_length 0"));
         assert!(is_in(&metrics, "kube_booster_webhook_queue_wait_seconds_count 1"));
@@ -207,7 +250,7 @@ mod tests {
             assert!(request.uri().path() != "/panic", "on purpose");
             Ok::<_, Infallible>(StatusCode::OK.into_response())
         });
-        let service = Limiter::new(1, Metrics::default()).layer(inner);
+        let service = Limiter::new(1, Metrics::default(), None).layer(inner);
         assert!(tokio::spawn(service.clone().oneshot(review("/panic"))).await.is_err());
         let answer = timeout(PATIENCE, service.oneshot(review("/"))).await;
         assert_eq!(answer.unwrap().unwrap().status(), StatusCode::OK);

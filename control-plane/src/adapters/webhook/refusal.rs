@@ -1,5 +1,7 @@
 //! Requests that get no review: under `failurePolicy: Ignore` any status but 2xx lets the pod through.
 
+use std::time::Duration;
+
 use axum::{
     http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
@@ -46,9 +48,25 @@ impl Refusal {
         }
     }
 
-    /// The answer, counted. A 429 tells the API server to come back in a second; it does, within its timeout.
+    /// What is sent back before its turn says so.
+    fn text(self, waited: Duration) -> String {
+        match self.status() {
+            StatusCode::TOO_MANY_REQUESTS => {
+                format!("{self}: waited {} ms, ran 0 ms\n", waited.as_millis())
+            }
+            _ => format!("{self}\n"),
+        }
+    }
+
+    /// The answer, counted.
     pub(super) fn answer(self, metrics: &Metrics) -> Response {
-        let mut response = (self.status(), format!("{self}\n")).into_response();
+        self.answer_after(Duration::ZERO, metrics)
+    }
+
+    /// The answer to a request that has `waited`, for its body or for a slot, counted. A 429 tells the API server to
+    /// come back in a second; it does, within its timeout.
+    pub(super) fn answer_after(self, waited: Duration, metrics: &Metrics) -> Response {
+        let mut response = (self.status(), self.text(waited)).into_response();
         if self.status() == StatusCode::TOO_MANY_REQUESTS {
             metrics.count_shed();
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -4,17 +4,20 @@ use std::fmt;
 
 /// Title, head and rows.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub struct Table {
     title: String,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(crate) fn new<const N: usize>(title: &str, head: [&str; N]) -> Self {
+    /// A table without rows.
+    #[must_use]
+    pub fn new<const N: usize>(title: &str, head: [&str; N]) -> Self {
         Self { title: title.to_owned(), rows: vec![head.map(str::to_owned).to_vec()] }
     }
 
-    pub(crate) fn add<const N: usize>(&mut self, row: [String; N]) {
+    /// Adds a row.
+    pub fn add<const N: usize>(&mut self, row: [String; N]) {
         self.rows.push(row.into());
     }
 }

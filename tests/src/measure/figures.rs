@@ -4,32 +4,36 @@ use std::{collections::BTreeMap, path::Path};
 
 /// Numbers by name; a name's end is its unit.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Figures(BTreeMap<String, f64>);
+pub struct Figures(BTreeMap<String, f64>);
 
 impl Figures {
-    pub(crate) fn set(&mut self, name: impl Into<String>, value: f64) {
+    /// Notes `value` under `name`.
+    pub fn set(&mut self, name: impl Into<String>, value: f64) {
         self.0.insert(name.into(), value);
     }
 
     /// The number of this name; NaN where it was not measured.
-    pub(crate) fn get(&self, name: &str) -> f64 {
+    #[must_use]
+    pub fn get(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or(f64::NAN)
     }
 
     /// The number as people read it: `1.2 ms`, `20.1 MB`.
-    pub(crate) fn text(&self, name: &str) -> String {
+    #[must_use]
+    pub fn text(&self, name: &str) -> String {
         text(name, self.get(name))
     }
 
     /// Writes all of them as one flat JSON object; what is not a number is left out.
-    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         let known: BTreeMap<&String, &f64> = self.0.iter().filter(|(_, value)| value.is_finite()).collect();
         Ok(std::fs::write(path, serde_json::to_string_pretty(&known)? + "\n")?)
     }
 }
 
 /// `value` in the unit that the end of `name` says.
-pub(crate) fn text(name: &str, value: f64) -> String {
+#[must_use]
+pub fn text(name: &str, value: f64) -> String {
     if value.is_nan() {
         return "–".to_owned();
     }

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 /// Durations of things of one kind.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Latencies(Vec<Duration>);
+pub struct Latencies(Vec<Duration>);
 
 impl Latencies {
-    pub(crate) fn push(&mut self, latency: Duration) {
+    /// Adds one.
+    pub fn push(&mut self, latency: Duration) {
         self.0.push(latency);
     }
 
     /// The one that `share` of all do not exceed (nearest rank), in seconds; NaN where there is none.
-    pub(crate) fn quantile(&self, share: f64) -> f64 {
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
