@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # shellcheck source-path=SCRIPTDIR
-# Runs a benchmark on this machine: everything built as it ships, against a real API server on loopback; no root needed.
+# Runs a benchmark on this machine: everything built as it ships, over loopback; no root needed.
 set -euo pipefail
 shopt -s inherit_errexit
 umask 022
@@ -13,13 +13,15 @@ cluster_sources=$hack/bench
 . "$hack/cluster/message.sh"
 . "$hack/cluster/host.sh"
 . "$hack/cluster/programs.sh"
+. "$hack/bench/generators.sh"
 . "$hack/bench/simulator.sh"
 
 usage() {
   cat <<END
 usage: $0 BENCHMARK [PODS]
 
-  scale   the control plane with simulated nodes and PODS waiting pods (10000)
+  scale     the control plane with simulated nodes and PODS waiting pods (10000)
+  sidecar   the sidecar's precision, cost and start, beside other load generators
 
 Results are printed and kept in target/bench.
 END
@@ -28,9 +30,10 @@ END
 main() {
   case ${1:-} in
     scale) scale "${2:-10000}" ;;
+    sidecar) sidecar ;;
     -h | --help | help) usage ;;
-    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods" ;;
-    *) die "no benchmark is named '$1': there is scale" ;;
+    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods, BENCH=sidecar what is in each pod" ;;
+    *) die "no benchmark is named '$1': there are scale and sidecar" ;;
   esac
 }
 
@@ -45,6 +48,24 @@ scale() {
   cd "$root"
   cargo build --quiet --release --locked --package control-plane
   cargo bench --quiet --locked --package tests --bench scale -- --kwok="$kwok" --pods="$pods"
+}
+
+sidecar() {
+  local generators program shipped
+  "$hack/prerequisites.sh" images cluster
+  generators=$(generators_folder)
+  "$hack/images.sh" sidecar >/dev/null
+  # As they lie in the image: the waiting program beside the sidecar.
+  shipped=$root/target/bench/shipped
+  mkdir -p "$shipped"
+  for program in sidecar park; do
+    install "$("$hack/compile.sh" "$program")" "$shipped/kube-booster-$program"
+  done
+  cd "$root"
+  local -a oha=()
+  [[ ! -x $generators/bin/oha ]] || oha=(--oha="$generators/bin/oha")
+  cargo bench --quiet --locked --package tests --bench sidecar -- --sidecar="$shipped/kube-booster-sidecar" \
+    --image="$root/target/images/sidecar.tar" --vegeta="$generators/vegeta" "${oha[@]}"
 }
 
 main "$@"

@@ -14,7 +14,7 @@ pub const MAX_REQUESTS: u32 = 12_000;
 pub const MAX_DURATION: Duration = Duration::from_mins(5);
 /// Most requests in flight at once, and most connections.
 pub const MAX_CONCURRENCY: u32 = 64;
-/// Most further tries of a request that got no connection.
+/// Most further tries of a request whose connection failed.
 pub const MAX_RETRIES: u32 = 10;
 
 /// A warm-up: steps, one after the other, in a shape, within limits.
@@ -207,7 +207,7 @@ pub struct Limits {
     /// Connections that the requests are spread over at least, each a socket of its own.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub connections: u32,
-    /// Further tries of a request that got no connection, where its method is idempotent.
+    /// Further tries of a request whose connection failed, where its method is idempotent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
     /// Share of requests that must succeed, 0 to 1.

@@ -74,13 +74,13 @@ pub struct Report {
     /// Times of all completed requests, from the moment they were really sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_time: Option<Quantiles>,
-    /// Further tries of requests that got no connection.
+    /// Further tries of requests whose connection failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
-    /// How often the app went away and the warm-up began anew.
+    /// How often the app went away and the warm-up began anew; the counts and times are of the last time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
-    /// How long nothing was sent because the app asked for it, or took no connections.
+    /// How long nothing was sent because the app asked for it, or took no connections, over all times.
     #[serde(
         rename = "heldBackMs",
         default,
@@ -177,6 +177,17 @@ pub enum Reason {
     SidecarUnavailable,
     /// kube-booster was taken out of the cluster.
     Released,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::WarmupSucceeded,
+        Self::WarmupFailed,
+        Self::WarmupTimedOut,
+        Self::SidecarUnavailable,
+        Self::Released,
+    ];
 }
 
 impl fmt::Display for Reason {

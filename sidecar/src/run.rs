@@ -1,7 +1,12 @@
 //! The life of the sidecar: wait, warm, report.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::IpAddr,
+    pin::pin,
+    time::{Duration, SystemTime},
+};
 
+use futures::{FutureExt, future::FusedFuture};
 use proto::{
     report::{EndedBy, Report},
     v1::{BeginWarmupRequest, Directive, Progress},
@@ -117,20 +122,48 @@ async fn carry_out(
     };
     let app_wait = start.elapsed();
     log!("the app answers at {app} after {app_wait:.1?}");
-    if begin(control_plane, app_wait, patience.word).await == Some(Directive::Park) {
-        return None;
+    let report = warm(&mut errand, app, app_wait, control_plane, patience).await?;
+    Some(Report { app_wait: Some(app_wait), ..report })
+}
+
+/// Says that the requests start, and starts them: the control plane's word is waited for a moment, and heeded whenever it
+/// comes. `None` where that says that no warm-up is wanted.
+async fn warm(
+    errand: &mut Errand,
+    app: IpAddr,
+    app_wait: Duration,
+    control_plane: &mut ControlPlane,
+    patience: &Patience,
+) -> Option<Report> {
+    let keeps_connection = errand.plan.shape.duration() < SHORT;
+    let mut word = pin!(begin(control_plane, app_wait, patience.word, keeps_connection).fuse());
+    match timeout(patience.start, &mut word).await {
+        Ok(Some(Directive::Park)) => return None,
+        Ok(_) => return Some(send(errand, app).await),
+        Err(_) => log!("the control plane has not answered within {:?}", patience.start),
     }
-    if errand.plan.shape.duration() >= SHORT {
-        control_plane.close();
+    let report = select! {
+        biased;
+        report = send(errand, app) => report,
+        Some(Directive::Park) = &mut word => return None,
+    };
+    if !word.is_terminated() {
+        // The report follows on the same connection.
+        word.await;
     }
-    let report = match calls::make_ready(&mut errand, app).await {
-        Ok(()) => warmup::warm_up(&errand, app).await,
+    Some(report)
+}
+
+/// Sends the requests, the calls among them made ready before.
+async fn send(errand: &mut Errand, app: IpAddr) -> Report {
+    let started = SystemTime::now();
+    match calls::make_ready(errand, app).await {
+        Ok(()) => warmup::warm_up(errand, app).await,
         Err(problem) => {
             let unsent = Report::without_requests(EndedBy::BadPlan, started, &chain(&problem));
             Report { planned_count: errand.plan.request_count(), ended: SystemTime::now(), ..unsent }
         }
-    };
-    Some(Report { app_wait: Some(app_wait), ..report })
+    }
 }
 
 /// Says that the requests start; whoever does not answer in time has no say.
@@ -138,18 +171,22 @@ async fn begin(
     control_plane: &mut ControlPlane,
     app_wait: Duration,
     patience: Duration,
+    keeps_connection: bool,
 ) -> Option<Directive> {
     let progress = BeginWarmupRequest {
         progress: Progress::Starting.into(),
         message: "the app answers".to_owned(),
         app_wait: wire::duration(app_wait),
     };
-    match timeout(patience, control_plane.begin(progress)).await {
+    let answer = timeout(patience, control_plane.begin(progress)).await;
+    // Whatever is wrong with this connection, the report gets a new one.
+    if !keeps_connection || !matches!(answer, Ok(Ok(_))) {
+        control_plane.close();
+    }
+    match answer {
         Ok(Ok(directive)) => return Some(directive),
         Ok(Err(status)) => log!("starting without the control plane: {}", status.message()),
         Err(_) => log!("starting without the control plane: no answer within {patience:?}"),
     }
-    // Whatever is wrong with this connection, the report gets a new one.
-    control_plane.close();
     None
 }

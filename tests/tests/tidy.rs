@@ -12,5 +12,7 @@ mod images;
 mod metrics;
 #[path = "tidy/modules.rs"]
 mod modules;
+#[path = "tidy/monitoring.rs"]
+mod monitoring;
 #[path = "tidy/policies.rs"]
 mod policies;

@@ -8,16 +8,15 @@ mod number;
 mod port;
 mod quantity;
 mod reader;
-
-use std::time::Duration;
+mod shape;
 
 pub use call::Call;
 pub use duration::{DurationError, GoDuration};
 pub use endpoint::{Endpoint, EndpointPath};
 pub use keys::{ALL, Key};
-pub use number::{Concurrency, RequestCount, SuccessThreshold};
+pub use number::{Concurrency, Connections, RequestCount, Retries, SuccessThreshold};
 pub use port::{PortSetting, PortSettingError};
-use proto::plan;
+use proto::plan::{Protocol, Shape, Until};
 pub use quantity::{Quantity, QuantityError};
 pub use reader::{Problem, ProblemKind};
 use reader::{Reader, check_that};
@@ -34,16 +33,22 @@ pub struct Settings {
     pub endpoint: Endpoint,
     /// How many requests.
     pub requests: RequestCount,
-    /// The time over which they are spread.
-    pub duration: Duration,
+    /// When they leave.
+    pub shape: Shape,
+    /// What ends them, beside their number and their time.
+    pub until: Until,
     /// How the requests travel.
-    pub protocol: plan::Protocol,
+    pub protocol: Protocol,
     /// What to call instead of requesting the endpoint; present for gRPC and for nothing else.
     pub call: Option<Call>,
     /// The app's port, where the pod says so.
     pub port: Option<PortSetting>,
-    /// Requests in flight at most.
-    pub concurrency: Concurrency,
+    /// Requests in flight at most, where the pod says so.
+    pub concurrency: Option<Concurrency>,
+    /// Connections that they are spread over at least.
+    pub connections: Connections,
+    /// Further tries of a request whose connection failed.
+    pub retries: Retries,
     /// Share of requests that must succeed.
     pub success_threshold: SuccessThreshold,
     /// Resources of the injected container, where the pod says so.
@@ -86,14 +91,18 @@ pub struct Allow {
 pub fn read(annotations: &Texts<'_>) -> Result<Settings, Vec<Problem>> {
     let mut reader = Reader::new(annotations);
     let (protocol, call) = call::read(&mut reader);
+    let until = reader.read(&keys::UNTIL, until).unwrap_or_default();
     let settings = Settings {
         endpoint: reader.read(&keys::ENDPOINT, str::parse).unwrap_or_default(),
-        requests: reader.read(&keys::REQUESTS, str::parse).unwrap_or_default(),
-        duration: reader.read(&keys::DURATION, warmup_duration).unwrap_or(Duration::from_secs(30)),
+        requests: reader.read(&keys::REQUESTS, str::parse).unwrap_or(RequestCount::usual(until)),
+        shape: shape::read(&mut reader, until),
+        until,
         protocol,
         call,
         port: reader.read(&keys::PORT, str::parse),
-        concurrency: reader.read(&keys::CONCURRENCY, str::parse).unwrap_or_default(),
+        concurrency: reader.read(&keys::CONCURRENCY, str::parse),
+        connections: reader.read(&keys::CONNECTIONS, str::parse).unwrap_or_default(),
+        retries: reader.read(&keys::RETRIES, str::parse).unwrap_or_default(),
         success_threshold: reader.read(&keys::SUCCESS_THRESHOLD, str::parse).unwrap_or_default(),
         resources: ResourceSettings {
             cpu_request: reader.read(&keys::CPU_REQUEST, positive_quantity),
@@ -125,35 +134,15 @@ pub fn name_no_target(annotations: &Texts<'_>) -> bool {
 
 /// The annotations that later versions fulfil: a value that says more than the default does is refused, not ignored.
 fn refuse_what_is_not_built(reader: &mut Reader<'_, '_>) {
-    reader.not_built(&keys::UNTIL, |value| match value {
-        "count" => Ok(true),
-        "stable" => Ok(false),
-        _ => Err("is no stop rule"),
-    });
-    reader.not_built(&keys::RAMP, |value| match value.parse::<GoDuration>() {
-        Ok(GoDuration(ramp)) if ramp <= plan::MAX_DURATION => Ok(ramp.is_zero()),
-        _ => Err("is no duration up to 5m"),
-    });
-    reader.not_built(&keys::RETRIES, |value| match value.parse::<u32>() {
-        Ok(retries) if retries <= 10 => Ok(retries == 0),
-        _ => Err("is not a whole number from 0 to 10"),
-    });
-    reader.not_built(&keys::CONNECTIONS, |value| match value.parse::<Concurrency>() {
-        Ok(connections) => Ok(connections.get() == 1),
-        Err(_) => Err("is not a whole number from 1 to 64"),
-    });
-    reader.not_built(&keys::TIMEOUT, |value| match value.parse::<GoDuration>() {
-        Ok(GoDuration(limit)) if (Duration::from_secs(1)..=plan::MAX_DURATION).contains(&limit) => Ok(false),
-        _ => Err("is no duration from 1s to 5m"),
-    });
     reader.not_built(&keys::CONFIG, |_| Ok(false));
 }
 
-fn warmup_duration(text: &str) -> Result<Duration, String> {
-    let GoDuration(duration) = text.parse().map_err(|error| format!("is {error}"))?;
-    check_that(duration >= Duration::from_millis(1), "is too short")?;
-    check_that(duration <= plan::MAX_DURATION, "is too long")?;
-    Ok(duration)
+fn until(text: &str) -> Result<Until, &'static str> {
+    match text {
+        "count" => Ok(Until::Count),
+        "stable" => Ok(Until::Stable),
+        _ => Err("is no stop rule"),
+    }
 }
 
 fn positive_quantity(text: &str) -> Result<Quantity, String> {
@@ -217,8 +206,9 @@ mod tests {
         let settings = read(&texts("{}")).unwrap();
         assert_eq!(settings.endpoint, Endpoint::Paths(vec!["/".parse().unwrap()]));
         assert_eq!(settings.requests.get(), 3);
-        assert_eq!(settings.duration, Duration::from_secs(30));
-        assert_eq!((settings.port, settings.concurrency.get()), (None, 64));
+        assert_eq!(settings.shape, Shape::Paced { duration_ms: 30_000, ramp_ms: 0 });
+        assert_eq!((settings.port, settings.concurrency), (None, None));
+        assert_eq!((settings.connections.get(), settings.retries.get()), (1, 0));
         assert!((settings.success_threshold.share() - 0.5).abs() < 1e-9);
         assert!(!settings.resources.is_set() && settings.allow == Allow::default());
     }
@@ -229,15 +219,19 @@ mod tests {
             r#"{"kube-booster.io/warmup-endpoint": "/a b?c=1", "kube-booster.io/warmup-requests": "40",
                 "kube-booster.io/warmup-duration": "1m30s", "kube-booster.io/warmup-port": "web",
                 "kube-booster.io/warmup-concurrency": "8", "kube-booster.io/warmup-success-threshold": "95%",
+                "kube-booster.io/warmup-connections": "16", "kube-booster.io/warmup-retries": "3",
+                "kube-booster.io/warmup-ramp": "5s",
                 "kube-booster.io/sidecar-cpu-request": "5m", "kube-booster.io/sidecar-cpu-limit": "0.1",
                 "kube-booster.io/sidecar-memory-request": "4Mi", "kube-booster.io/sidecar-memory-limit": "16MB",
                 "kube-booster.io/warmup-allow": "job, host-network"}"#,
         ))
         .unwrap();
         assert_eq!(settings.endpoint.to_string(), "/a /b?c=1");
-        assert_eq!((settings.requests.get(), settings.duration), (40, Duration::from_secs(90)));
+        assert_eq!(settings.requests.get(), 40);
+        assert_eq!(settings.shape, Shape::Paced { duration_ms: 90_000, ramp_ms: 5_000 });
         assert_eq!(settings.port.map(|port| port.to_string()).as_deref(), Some("web"));
-        assert_eq!(settings.concurrency.get(), 8);
+        assert_eq!(settings.concurrency.map(Concurrency::get), Some(8));
+        assert_eq!((settings.connections.get(), settings.retries.get()), (16, 3));
         assert_eq!(
             settings.resources.memory_limit.map(|limit| limit.to_string()).as_deref(),
             Some("16000000")
@@ -267,18 +261,45 @@ mod tests {
     }
 
     #[test]
+    fn until_it_is_stable_there_is_time_for_many_requests() {
+        let check = |json: &str, requests, shape| {
+            let settings = read(&texts(json)).unwrap();
+            assert_eq!(
+                (settings.until, settings.requests.get(), settings.shape),
+                (Until::Stable, requests, shape),
+                "{json}"
+            );
+        };
+        let at_most = |timeout_ms| Shape::BackToBack { timeout_ms };
+        let paced = |duration_ms, ramp_ms| Shape::Paced { duration_ms, ramp_ms };
+        check(r#"{"kube-booster.io/warmup-until": "stable"}"#, 2_000, at_most(30_000));
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-requests": "700"}"#,
+            700,
+            at_most(30_000),
+        );
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-timeout": "1m"}"#,
+            2_000,
+            at_most(60_000),
+        );
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-duration": "20s"}"#,
+            2_000,
+            paced(20_000, 0),
+        );
+        check(
+            r#"{"kube-booster.io/warmup-until": "stable", "kube-booster.io/warmup-ramp": "5s"}"#,
+            2_000,
+            paced(30_000, 5_000),
+        );
+    }
+
+    #[test]
     fn a_value_that_is_not_built_yet_is_refused_and_not_ignored() {
         refused(
-            r#"{"kube-booster.io/warmup-until": "stable",
-                "kube-booster.io/warmup-ramp": "5s", "kube-booster.io/warmup-retries": "3",
-                "kube-booster.io/warmup-connections": "4", "kube-booster.io/warmup-timeout": "10s",
-                "kube-booster.io/warmup-config": "big"}"#,
+            r#"{"kube-booster.io/warmup-config": "big"}"#,
             &expect![[r#"
-                kube-booster.io/warmup-until: "stable" is not supported by this version yet; leave it out or use "count"
-                kube-booster.io/warmup-ramp: "5s" is not supported by this version yet; leave it out or use "0s"
-                kube-booster.io/warmup-retries: "3" is not supported by this version yet; leave it out or use "0"
-                kube-booster.io/warmup-connections: "4" is not supported by this version yet; leave it out or use "1"
-                kube-booster.io/warmup-timeout: "10s" is not supported by this version yet; leave it out
                 kube-booster.io/warmup-config: "big" is not supported by this version yet; leave it out"#]],
         );
     }
@@ -286,9 +307,8 @@ mod tests {
     #[test]
     fn a_bad_value_of_what_is_not_built_yet_is_called_bad() {
         refused(
-            r#"{"kube-booster.io/warmup-timeout": "1h"}"#,
-            &expect![[r#"
-                kube-booster.io/warmup-timeout: "1h" is no duration from 1s to 5m; use a duration from 1s to 5m"#]],
+            r#"{"kube-booster.io/warmup-until": "calm"}"#,
+            &expect![[r#"kube-booster.io/warmup-until: "calm" is no stop rule; use count or stable"#]],
         );
     }
 
@@ -299,7 +319,7 @@ mod tests {
                 "kube-booster.io/warmup-grpc-payload": " {\"sku\": \"a-1\"} ", "kube-booster.io/warmup-endpoint": "/"}"#,
         ))
         .unwrap();
-        assert_eq!(settings.protocol, plan::Protocol::Grpc);
+        assert_eq!(settings.protocol, Protocol::Grpc);
         let request = settings.call.unwrap().request();
         assert_eq!((&*request.method, &*request.path), ("POST", "/shop.v1.Cart/Get"));
         let call = request.grpc.unwrap();

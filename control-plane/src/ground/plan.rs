@@ -1,10 +1,11 @@
 //! The plan that a pod's settings and target make.
 
-use std::time::Duration;
+use proto::plan::{self, Limits, MAX_CONCURRENCY, Plan, Protocol, Request, Shape, Step};
 
-use proto::plan::{self, Limits, Plan, Protocol, Request, Shape, Step, Until};
-
-use super::{annotations::Settings, target::Target};
+use super::{
+    annotations::{Concurrency, Settings},
+    target::Target,
+};
 
 /// One step with one request for each path, or with the one gRPC call.
 #[must_use]
@@ -14,12 +15,12 @@ pub fn make(settings: &Settings, target: Target, trace_id: &str) -> Plan {
         trace_id: trace_id.to_owned(),
         port: target.port,
         steps: vec![Step { requests: requests(settings, target.paths), count: settings.requests.get() }],
-        shape: Shape::Paced { duration_ms: millis(settings.duration), ramp_ms: 0 },
-        until: Until::Count,
+        shape: settings.shape,
+        until: settings.until,
         limits: Limits {
-            concurrency: settings.concurrency.get(),
-            connections: 1,
-            retries: 0,
+            concurrency: settings.concurrency.map_or(usual_concurrency(settings.shape), Concurrency::get),
+            connections: settings.connections.get(),
+            retries: settings.retries.get(),
             success_threshold: settings.success_threshold.share(),
         },
         wait: target.wait,
@@ -34,8 +35,12 @@ fn requests(settings: &Settings, paths: Vec<String>) -> Vec<Request> {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// Requests in flight at most where a pod says nothing: paced ones do not wait for each other.
+fn usual_concurrency(shape: Shape) -> u32 {
+    match shape {
+        Shape::Paced { .. } => MAX_CONCURRENCY,
+        Shape::BackToBack { .. } => 1,
+    }
 }
 
 /// The trace id of an admission: its UID without dashes, which stays the same over retries and reinvocation.
@@ -53,6 +58,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ground::annotations;
+
+    #[test]
+    fn requests_back_to_back_leave_one_at_a_time_unless_the_pod_says_otherwise() {
+        for (annotations, concurrency) in [
+            ("{}", 64),
+            (r#"{"kube-booster.io/warmup-timeout": "5s"}"#, 1),
+            (r#"{"kube-booster.io/warmup-timeout": "5s", "kube-booster.io/warmup-concurrency": "8"}"#, 8),
+        ] {
+            let settings = annotations::read(&serde_json::from_str(annotations).unwrap()).unwrap();
+            let wait = plan::Probe::TcpSocket { port: 1 };
+            let plan = make(&settings, Target { port: 1, paths: vec!["/".to_owned()], wait }, "");
+            assert_eq!(plan.limits.concurrency, concurrency, "{annotations}");
+        }
+    }
 
     #[test]
     fn a_trace_id_is_the_admissions_uid() {

@@ -262,6 +262,11 @@ impl Gatekeeper {
             (error.id(), Outcome::Failed)
         });
         let Some(uid) = self.under_way.remove(&id) else { return };
+        match outcome {
+            Outcome::Refused => self.metrics.gate_not_opened("refused"),
+            Outcome::Failed => self.metrics.gate_not_opened("failed"),
+            Outcome::Applied { .. } | Outcome::Gone | Outcome::Conflict => {}
+        }
         let now = Timestamp::now();
         let opened = match &outcome {
             Outcome::Applied { resource_version } => {

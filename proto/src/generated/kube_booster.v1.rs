@@ -81,13 +81,13 @@ pub struct Result {
     /// Times from the moment a request was really sent; the latencies above run from the moment it was scheduled.
     #[prost(message, optional, tag = "19")]
     pub service_time: ::core::option::Option<Quantiles>,
-    /// Further tries of requests that got no connection; not in request_count.
+    /// Further tries of requests whose connection failed; not in request_count.
     #[prost(uint32, tag = "20")]
     pub retry_count: u32,
     /// How often the app went away and the warm-up began anew; the numbers here are of the last time.
     #[prost(uint32, tag = "21")]
     pub restart_count: u32,
-    /// How long nothing was sent because the app asked for it (429 or 503), or took no connections.
+    /// How long nothing was sent because the app asked for it (429 or 503), or took no connections; over all times.
     #[prost(message, optional, tag = "22")]
     pub held_back: ::core::option::Option<::prost_types::Duration>,
     /// What was requested, one by one, where there are several; as many as the pod's annotation has room for.

@@ -38,7 +38,7 @@ pub struct Bounds {
     pub limit: Duration,
     /// Requests in flight at most.
     pub slots: usize,
-    /// Further tries of a request that got no connection.
+    /// Further tries of a request whose connection failed.
     pub retries: u32,
 }
 

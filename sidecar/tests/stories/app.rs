@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{
@@ -19,6 +19,12 @@ pub(crate) enum Reply {
     Status(u16),
     /// The same, this long after the request.
     After(Duration, u16),
+    /// Answers 200 once so many requests have been in flight together.
+    Together(usize),
+    /// Answers with this status and wants to be left alone for so many seconds.
+    Busy(u16, u64),
+    /// The same, by the date at which that is over.
+    BusyUntil(u16, Duration),
     /// Answers 200, says nothing of it, and closes.
     ThenClose,
     /// Answers 200, says that it closes, and does.
@@ -110,10 +116,16 @@ async fn converse(mut stream: TcpStream, seen: Arc<Mutex<Seen>>, reply: Replies)
 /// Whether the connection goes on.
 async fn answer(stream: &mut TcpStream, reply: Reply, seen: &Mutex<Seen>) -> io::Result<bool> {
     let status = match reply {
-        Reply::Status(status) => status,
+        Reply::Status(status) | Reply::Busy(status, _) | Reply::BusyUntil(status, _) => status,
         Reply::After(delay, status) => {
             sleep(delay).await;
             status
+        }
+        Reply::Together(count) => {
+            while seen.lock().unwrap().most_in_flight < count {
+                sleep(Duration::from_millis(5)).await;
+            }
+            200
         }
         Reply::ThenClose => 200,
         Reply::AnnounceClose => {
@@ -133,8 +145,15 @@ async fn answer(stream: &mut TcpStream, reply: Reply, seen: &Mutex<Seen>) -> io:
             return Ok(false);
         }
     };
-    let location = if status == 302 { "Location: http://127.0.0.1/elsewhere\r\n" } else { "" };
-    let text = format!("HTTP/1.1 {status} x\r\n{location}Content-Length: 2\r\n\r\nok");
+    let header = match reply {
+        Reply::Busy(_, seconds) => format!("Retry-After: {seconds}\r\n"),
+        Reply::BusyUntil(_, pause) => {
+            format!("Retry-After: {}\r\n", httpdate::fmt_http_date(SystemTime::now() + pause))
+        }
+        _ if status == 302 => "Location: http://127.0.0.1/elsewhere\r\n".to_owned(),
+        _ => String::new(),
+    };
+    let text = format!("HTTP/1.1 {status} x\r\n{header}Content-Length: 2\r\n\r\nok");
     stream.write_all(text.as_bytes()).await?;
     Ok(!matches!(reply, Reply::ThenClose))
 }

@@ -31,7 +31,7 @@ async fn requests_follow_one_another_over_one_connection() {
 
 #[tokio::test]
 async fn as_many_run_at_once_as_are_allowed() {
-    let app = App::start(|_| Reply::After(Duration::from_millis(50), 200)).await;
+    let app = App::start(|_| Reply::Together(4)).await;
     let limits = Limits { concurrency: 4, ..Limits::default() };
     let report = carry_out(&Plan { limits, ..quick(app.port, 20, 60_000) }).await;
     assert_eq!((report.request_count, report.failed_count), (20, 0));
@@ -41,7 +41,7 @@ async fn as_many_run_at_once_as_are_allowed() {
 #[tokio::test]
 async fn the_time_limit_ends_them() {
     let app = App::start(|_| Reply::After(Duration::from_millis(20), 200)).await;
-    let report = carry_out(&quick(app.port, 12_000, 300)).await;
+    let report = carry_out(&quick(app.port, 12_000, 500)).await;
     assert_eq!(report.ended_by, EndedBy::Time);
     assert!((1..100).contains(&report.request_count), "{}", report.message);
     assert!(report.message.ends_with("; the time limit came first"), "{}", report.message);
@@ -52,6 +52,6 @@ async fn the_time_limit_ends_them() {
 async fn latency_does_not_count_the_requests_before() {
     let app = App::start(|_| Reply::After(Duration::from_millis(20), 200)).await;
     let report = carry_out(&quick(app.port, 40, 60_000)).await;
-    // From a schedule that knew nothing of slots it would be half a second and more.
-    assert!(report.latency.unwrap().p50 < Duration::from_millis(400), "{}", report.message);
+    // From a schedule that knew nothing of slots it would be half of the time that all of them took.
+    assert!(report.latency.unwrap().p50 < report.elapsed() / 4, "{}", report.message);
 }

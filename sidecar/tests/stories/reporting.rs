@@ -74,6 +74,11 @@ async fn the_control_plane_hears_that_the_requests_start() {
     assert_eq!((desk.begun[0].progress(), desk.begun[0].app_wait.is_some()), (Progress::Starting, true));
 }
 
+/// However busy this machine is, the control plane's word comes before the first request.
+fn polite() -> Patience {
+    Patience { start: Duration::from_secs(15), word: Duration::from_secs(15), ..Patience::default() }
+}
+
 #[tokio::test]
 async fn only_a_short_plan_keeps_its_connection_for_the_report() {
     for (millis, connections) in [(20, 1), (5_000, 2)] {
@@ -81,7 +86,7 @@ async fn only_a_short_plan_keeps_its_connection_for_the_report() {
         let app = App::start(|index| Reply::Status(if index < 5 { 503 } else { 200 })).await;
         let control_plane = ControlPlane::start().await;
         let plan = Plan { wait: http_probe(app.port), ..plan(app.port, 1, millis) };
-        Setting::new(&plan, &control_plane).live().await;
+        Setting::new(&plan, &control_plane).live_with(&polite()).await;
         let desk = control_plane.desk.lock().unwrap();
         assert_eq!(desk.connections, connections, "over {millis} ms");
     }
@@ -92,8 +97,18 @@ async fn a_pod_whose_gate_is_open_is_not_warmed() {
     let app = App::start(|_| Reply::Status(200)).await;
     let control_plane = ControlPlane::start().await;
     control_plane.desk.lock().unwrap().directive = Directive::Park;
-    Setting::new(&plan(app.port, 2, 20), &control_plane).live().await;
+    Setting::new(&plan(app.port, 2, 20), &control_plane).live_with(&polite()).await;
     assert!(app.paths().is_empty());
+    assert!(control_plane.desk.lock().unwrap().reports.is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_whose_gate_turns_out_to_be_open_is_warmed_no_further() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    control_plane.desk.lock().unwrap().directive = Directive::Park;
+    let hasty = Patience { start: Duration::ZERO, word: Duration::from_secs(15), ..Patience::default() };
+    Setting::new(&plan(app.port, 12_000, 300_000), &control_plane).live_with(&hasty).await;
     assert!(control_plane.desk.lock().unwrap().reports.is_empty());
 }
 
@@ -103,6 +118,7 @@ async fn a_control_plane_that_says_nothing_holds_up_no_warm_up() {
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = mute.local_addr().unwrap().to_string();
     let patience = Patience {
+        start: Duration::from_millis(10),
         word: Duration::from_millis(100),
         report: Duration::from_millis(100),
         ..Patience::default()

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
@@ -45,6 +46,8 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     pub(crate) kind: Option<String>,
     pub(crate) body: Bytes,
+    /// Whence the connection came.
+    pub(crate) peer: SocketAddr,
 }
 
 /// A running app with a certificate that nobody trusts.
@@ -94,14 +97,14 @@ async fn serve(listener: TcpListener, manner: Manner, seen: Arc<Mutex<Vec<Seen>>
     let tls = (manner.speaks != Speaks::Clear).then(|| acceptor(manner.speaks == Speaks::TlsHttp2));
     // Aborts them all when the app ends.
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Ok((stream, peer)) = listener.accept().await {
         let (tls, seen) = (tls.clone(), Arc::clone(&seen));
         connections.spawn(async move {
             match tls {
-                None => converse(stream, manner, seen).await,
+                None => converse(stream, peer, manner, seen).await,
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        converse(stream, manner, seen).await;
+                        converse(stream, peer, manner, seen).await;
                     }
                 }
             }
@@ -109,7 +112,7 @@ async fn serve(listener: TcpListener, manner: Manner, seen: Arc<Mutex<Vec<Seen>>
     }
 }
 
-async fn converse<S>(stream: S, manner: Manner, seen: Arc<Mutex<Vec<Seen>>>)
+async fn converse<S>(stream: S, peer: SocketAddr, manner: Manner, seen: Arc<Mutex<Vec<Seen>>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -118,7 +121,7 @@ where
         done.send_modify(|served| *served += 1);
         let seen = Arc::clone(&seen);
         async move {
-            note(request, &seen).await;
+            note(request, peer, &seen).await;
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; manner.body]))))
         }
     };
@@ -138,14 +141,14 @@ where
     let _ = connection.await;
 }
 
-async fn note(request: Request<Incoming>, seen: &Mutex<Vec<Seen>>) {
+async fn note(request: Request<Incoming>, peer: SocketAddr, seen: &Mutex<Vec<Seen>>) {
     let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let (host, kind) = (text("host"), text(CONTENT_TYPE.as_str()));
     let (version, method) = (request.version(), request.method().clone());
     let authority = request.uri().authority().map(ToString::to_string);
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    seen.lock().unwrap().push(Seen { version, authority, host, method, path, kind, body });
+    seen.lock().unwrap().push(Seen { version, authority, host, method, path, kind, body, peer });
 }
 
 fn acceptor(takes_http2: bool) -> TlsAcceptor {

@@ -90,6 +90,16 @@ async fn a_probe_that_gets_no_answer_is_asked_again() {
 }
 
 #[tokio::test]
+async fn an_app_that_needs_more_than_a_second_for_each_answer_is_warmed() {
+    let control_plane = ControlPlane::start().await;
+    let app = App::start(|_| Reply::After(Duration::from_millis(1_300), 200)).await;
+    let plan = Plan { wait: http_probe(app.port), ..plan(app.port, 1, 10) };
+    Setting::new(&plan, &control_plane).live().await;
+    assert_eq!(control_plane.report().failed_count, 0);
+    assert_eq!(app.paths().last().map(String::as_str), Some("/"));
+}
+
+#[tokio::test]
 async fn an_app_that_never_answers_is_reported_with_what_was_tried() {
     let control_plane = ControlPlane::start().await;
     let (_socket, port) = reserved();

@@ -106,7 +106,8 @@ async fn exchanged(world: Arc<World>) -> anyhow::Result<()> {
     ensure!(condition.message.as_deref() == Some(message), "{condition:?}");
     ensure!(record.reason == Reason::SidecarUnavailable && !record.report.success);
     let counted = world.metrics().await?;
-    ensure!(counted.contains(r#"kube_booster_sidecar_exchanges_total{cause="pull",result="exchanged"}"#));
+    let exchanges = r#"kube_booster_sidecar_exchanges_total{cause="pull",result="exchanged"}"#;
+    ensure!(world.metric(exchanges).await? >= 1.0, "{counted}");
     ensure!(
         counted.contains(r#"kube_booster_warmup_total{namespace="exchanged",result="unavailable"} 1"#),
         "{counted}"

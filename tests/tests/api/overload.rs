@@ -63,6 +63,8 @@ async fn shed_and_tried_again() -> anyhow::Result<()> {
         seen.sent_back,
     );
     ensure!(seen.sent_back > 0.0, "no review of the API server was shed");
+    let waited = world.metric("kube_booster_webhook_queue_wait_seconds_count").await?;
+    ensure!(waited > 0.0, "what is shed has waited");
     Ok(())
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
     vec![
         trial("a pod is warmed, reported and opened", SOON, world, warmed),
         trial("the gRPC method of an annotated pod is called with its payload", SOON, world, called),
+        trial("a pod is warmed back to back over several connections", SOON, world, quick),
         trial("an app that fails its warm-up goes into service all the same", SOON, world, failing),
         trial("a sidecar that starts again after its report sends nothing more", SOON, world, parked),
         trial("a bad plan is reported and is no crash loop", SOON, world, bad_plan),
@@ -89,6 +90,20 @@ async fn called(world: Arc<World>) -> anyhow::Result<()> {
             record.report
         );
     }
+    Ok(())
+}
+
+async fn quick(world: Arc<World>) -> anyhow::Result<()> {
+    let app = App::answering(200).await?;
+    let settings = json!({"warmup-requests": "200", "warmup-timeout": "1m", "warmup-connections": "5"});
+    let (client, pods, pod) = pod(&world, "quick", app.port(), settings).await?;
+    let _sidecar = Sidecar::of(&client, &pod).await?;
+    let (condition, record) = opened(&pods, "web", SOON).await?;
+    ensure!(condition.reason.as_deref() == Some("WarmupSucceeded"), "{condition:?}");
+    let report = record.report;
+    ensure!((report.request_count, report.failed_count, report.connections) == (200, 0, 5), "{report:?}");
+    ensure!((report.ended_by, report.held_back, report.restarts) == (EndedBy::Count, None, 0), "{report:?}");
+    ensure!(report.service_time.is_some(), "{report:?}");
     Ok(())
 }
 

@@ -187,15 +187,16 @@ async fn every_kind(world: Arc<World>) -> anyhow::Result<()> {
 async fn printed(world: Arc<World>) -> anyhow::Result<()> {
     client(&world).await?;
     let file = world.api.folder().join("templates.json");
-    let mut deployment =
-        workload("Deployment", &json!({"warmup": "true", "warmup-timeout": "5s", "warmup-duration": "5s"}));
+    let wrong =
+        json!({"warmup": "true", "warmup-timeout": "5s", "warmup-duration": "5s", "warmup-config": "x"});
+    let mut deployment = workload("Deployment", &wrong);
     deployment["metadata"]["name"] = "printed".into();
     std::fs::write(&file, deployment.to_string())?;
     let said = world.api.kubectl(&["apply", "--filename", &file.display().to_string()])?;
     for warning in [
         r#"kube-booster.io/warmup: "true" leaves warm-up off; use enabled, written exactly so, or off"#,
         "kube-booster.io/warmup-timeout: excludes kube-booster.io/warmup-duration; leave one of them out",
-        "kube-booster.io/warmup-timeout: not supported by this version yet; leave it out",
+        "kube-booster.io/warmup-config: not supported by this version yet; leave it out",
     ] {
         let line = format!(
             "Warning: Validation failed for ValidatingAdmissionPolicy '{POLICY}' with binding '{POLICY}': {warning}"
@@ -210,8 +211,8 @@ async fn right(world: Arc<World>) -> anyhow::Result<()> {
     let client = client(&world).await?;
     let all = json!({
         "warmup": "enabled", "warmup-endpoint": "/ /search?q=shoes", "warmup-requests": "40", "warmup-duration": "1m30s",
-        "warmup-port": "http", "warmup-protocol": "http", "warmup-concurrency": "8", "warmup-connections": "1",
-        "warmup-until": "count", "warmup-ramp": "0s", "warmup-retries": "0", "warmup-success-threshold": "99.5%",
+        "warmup-port": "http", "warmup-protocol": "http", "warmup-concurrency": "8", "warmup-connections": "8",
+        "warmup-until": "stable", "warmup-ramp": "5s", "warmup-retries": "2", "warmup-success-threshold": "99.5%",
         "sidecar-cpu-request": "5m", "sidecar-cpu-limit": "100m", "sidecar-memory-request": "4Mi",
         "sidecar-memory-limit": "16MB", "warmup-allow": "job, host-network",
     });

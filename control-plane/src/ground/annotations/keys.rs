@@ -22,7 +22,8 @@ pub(super) const REQUESTS: Key =
     key("kube-booster.io/warmup-requests", "3", "a whole number from 1 to 12000");
 pub(super) const DURATION: Key =
     key("kube-booster.io/warmup-duration", "30s", "a duration from 1ms to 5m, such as 30s or 1m30s");
-pub(super) const TIMEOUT: Key = key("kube-booster.io/warmup-timeout", "–", "a duration from 1s to 5m");
+pub(super) const TIMEOUT: Key =
+    key("kube-booster.io/warmup-timeout", "–", "a duration from 1s to 5m, such as 30s");
 pub(super) const PORT: Key =
     key("kube-booster.io/warmup-port", "–", "a port number or a container port's name");
 pub(super) const PROTOCOL: Key = key("kube-booster.io/warmup-protocol", "http", "http, https, h2c or grpc");
@@ -31,11 +32,12 @@ pub(super) const GRPC_METHOD: Key =
 pub(super) const GRPC_PAYLOAD: Key =
     key("kube-booster.io/warmup-grpc-payload", "{}", "a JSON object of at most 16384 characters");
 pub(super) const CONCURRENCY: Key =
-    key("kube-booster.io/warmup-concurrency", "64", "a whole number from 1 to 64");
+    key("kube-booster.io/warmup-concurrency", "–", "a whole number from 1 to 64");
 pub(super) const CONNECTIONS: Key =
     key("kube-booster.io/warmup-connections", "1", "a whole number from 1 to 64");
 pub(super) const UNTIL: Key = key("kube-booster.io/warmup-until", "count", "count or stable");
-pub(super) const RAMP: Key = key("kube-booster.io/warmup-ramp", "0s", "a duration up to 5m");
+pub(super) const RAMP: Key =
+    key("kube-booster.io/warmup-ramp", "0s", "a duration up to that of the requests, such as 5s");
 pub(super) const RETRIES: Key = key("kube-booster.io/warmup-retries", "0", "a whole number from 0 to 10");
 pub(super) const SUCCESS_THRESHOLD: Key =
     key("kube-booster.io/warmup-success-threshold", "50%", "a percentage from 0% to 100%");

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use proto::plan::{MAX_CONCURRENCY, MAX_REQUESTS};
+use proto::plan::{MAX_CONCURRENCY, MAX_REQUESTS, MAX_RETRIES, Until};
 
 /// Why a text is no number of the kind that was asked for; reads after the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum NumberError {
 }
 
 macro_rules! bounded {
-    ($(#[$doc:meta])* $name:ident, $max:expr, $default:expr) => {
+    ($(#[$doc:meta])* $name:ident, $range:expr, $default:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub struct $name(u32);
@@ -47,7 +47,7 @@ macro_rules! bounded {
                     return Err(NumberError::NotWhole);
                 }
                 let number = text.parse().map_err(|_| NumberError::OutOfRange)?;
-                if (1..=$max).contains(&number) { Ok(Self(number)) } else { Err(NumberError::OutOfRange) }
+                if $range.contains(&number) { Ok(Self(number)) } else { Err(NumberError::OutOfRange) }
             }
         }
 
@@ -61,12 +61,33 @@ macro_rules! bounded {
 
 bounded! {
     /// How many requests, 1 to 12,000; 3 by default.
-    RequestCount, MAX_REQUESTS, 3
+    RequestCount, (1..=MAX_REQUESTS), 3
+}
+
+impl RequestCount {
+    /// Where a pod names no number: to become stable, apps need more requests than anybody would guess.
+    #[must_use]
+    pub fn usual(until: Until) -> Self {
+        match until {
+            Until::Count => Self::default(),
+            Until::Stable => Self(2_000),
+        }
+    }
 }
 
 bounded! {
     /// Requests in flight at most, 1 to 64; 64 by default.
-    Concurrency, MAX_CONCURRENCY, MAX_CONCURRENCY
+    Concurrency, (1..=MAX_CONCURRENCY), MAX_CONCURRENCY
+}
+
+bounded! {
+    /// Connections at least, 1 to 64; 1 by default.
+    Connections, (1..=MAX_CONCURRENCY), 1
+}
+
+bounded! {
+    /// Further tries of a request, 0 to 10; none by default.
+    Retries, (0..=MAX_RETRIES), 0
 }
 
 /// Share of requests that must succeed, in thousandths of a percent; 50 % by default.
@@ -125,6 +146,8 @@ mod tests {
         assert_eq!("99999999999999999999".parse::<RequestCount>(), Err(NumberError::OutOfRange));
         assert_eq!("+3".parse::<RequestCount>(), Err(NumberError::NotWhole));
         assert_eq!("".parse::<Concurrency>(), Err(NumberError::NotWhole));
+        assert_eq!("65".parse::<Connections>(), Err(NumberError::OutOfRange));
+        assert_eq!("11".parse::<Retries>(), Err(NumberError::OutOfRange));
         assert_eq!("0.95".parse::<SuccessThreshold>(), Err(NumberError::NotPercentage));
         assert_eq!("100.001%".parse::<SuccessThreshold>(), Err(NumberError::OutOfRange));
     }

@@ -103,6 +103,15 @@ impl<'p, 'a> Reader<'p, 'a> {
         self.note(ProblemKind::Contradiction, key, fault.to_owned());
     }
 
+    /// Notes that `key` is not for pods that carry `other`, where this one carries both; whether it does.
+    pub(super) fn exclude(&mut self, key: &'static Key, other: &'static Key) -> bool {
+        let has_both = [key, other].iter().all(|key| self.annotations.contains_key(key.name));
+        if has_both {
+            self.contradicts(key, &format!("excludes {}; leave one of them out", other.name));
+        }
+        has_both
+    }
+
     fn note(&mut self, kind: ProblemKind, key: &'static Key, fault: String) {
         let value = self.annotations.get(key.name).map(|value| (**value).to_owned());
         self.problems.push(Problem { kind, key, value, fault });

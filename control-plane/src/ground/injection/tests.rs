@@ -112,7 +112,7 @@ fn a_bad_annotation_leaves_the_pod_untouched() {
     pod["metadata"]["annotations"]["kube-booster.io/warmup-requests"] = "0".into();
     assert_eq!(skipped_because(&pod), Skip::BadAnnotation);
     pod["metadata"]["annotations"]["kube-booster.io/warmup-requests"] = "5".into();
-    pod["metadata"]["annotations"]["kube-booster.io/warmup-until"] = "stable".into();
+    pod["metadata"]["annotations"]["kube-booster.io/warmup-config"] = "shop".into();
     assert_eq!(skipped_because(&pod), Skip::NotBuilt);
 }
 

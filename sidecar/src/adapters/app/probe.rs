@@ -18,26 +18,24 @@ use crate::ground::{
     health,
     message::Message,
     outcome::{Failure, Outcome},
-    patience::pause,
+    patience::{SHORTEST_TRY, pause, try_after},
     question::{Ask, Question},
     tried::Tried,
 };
 
-/// How long one try may take.
-const TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Asks at `addresses` in turn until one answers; what came of the tries before is noted in `tried`.
 pub async fn first_answer(question: &Question, addresses: &[IpAddr], tried: &Tried) -> IpAddr {
-    let start = Instant::now();
+    let (start, mut limit) = (Instant::now(), SHORTEST_TRY);
     let mut turn = addresses.iter().cycle();
     loop {
         for address in turn.by_ref().take(addresses.len()) {
             let address = SocketAddr::new(*address, question.port);
-            let outcome = match ask(question, address).await {
+            let outcome = match ask(question, address, limit).await {
                 Ok(()) => return address.ip(),
                 Err(outcome) => outcome,
             };
             tried.note(address, outcome);
+            limit = try_after(limit, outcome);
             // An app that is silent at one address would be so at the others: it is asked once per pause.
             if outcome == Outcome::Failed(Failure::TimedOut) {
                 break;
@@ -47,9 +45,9 @@ pub async fn first_answer(question: &Question, addresses: &[IpAddr], tried: &Tri
     }
 }
 
-/// Asks once, for a second at most.
-pub async fn ask(question: &Question, address: SocketAddr) -> Result<(), Outcome> {
-    let answer = timeout(TIMEOUT, answer(question, address)).await;
+/// Asks once, for `limit` at most.
+pub async fn ask(question: &Question, address: SocketAddr, limit: Duration) -> Result<(), Outcome> {
+    let answer = timeout(limit, answer(question, address)).await;
     answer.unwrap_or(Err(Outcome::Failed(Failure::TimedOut)))
 }
 

@@ -127,6 +127,49 @@ fn fewer_than_a_hundred_requests_tell_nothing_of_cold_and_warm() {
 }
 
 #[test]
+fn what_the_app_refused_and_how_often_it_went_away_is_said() {
+    let held = Frame { held_back: Duration::from_millis(1_500), restarts: 1, retries: 7, ..frame() };
+    let report = statuses(&[200; 4]).report(held);
+    expect!["4/4 requests succeeded, p50 2.0 ms, p99 4.0 ms, first request 1.0 ms; held back for 1.5 s; started over once, when the app came back"]
+        .assert_eq(&report.message);
+    assert_eq!(
+        (report.retries, report.restarts, report.held_back),
+        (7, 1, Some(Duration::from_millis(1_500)))
+    );
+    assert_eq!(statuses(&[200]).report(frame()).held_back, None);
+}
+
+#[test]
+fn an_app_that_is_gone_was_not_warmed_however_it_answered_before() {
+    for (obstacle, ended_by, success, end) in [
+        (Some(Obstacle::Refusal), EndedBy::Time, false, "; the app takes no connections any more"),
+        (Some(Obstacle::Refusal), EndedBy::Count, false, "; the app takes no connections any more"),
+        (Some(Obstacle::Pause), EndedBy::Time, true, "; the app wants a pause past the time limit"),
+        (Some(Obstacle::Pause), EndedBy::Count, true, "first request 1.0 ms"),
+    ] {
+        let report = statuses(&[200; 4]).report(Frame { ended_by, obstacle, ..frame() });
+        assert_eq!(report.success, success, "{obstacle:?} {ended_by:?}");
+        assert!(report.message.ends_with(end), "{}", report.message);
+    }
+}
+
+#[test]
+fn the_apps_own_time_is_said_where_requests_had_to_wait_for_a_slot() {
+    let message = |latency, service_time, lateness| {
+        let [latency, service_time, lateness] = [latency, service_time, lateness].map(Duration::from_millis);
+        let mut tally = Tally::default();
+        let outcome = Outcome::Status(200);
+        tally.record(Sample { index: 0, kind: 0, latency, service_time, lateness, outcome });
+        let report = tally.report(frame());
+        assert_eq!(report.service_time.map(|quantiles| quantiles.p99), Some(service_time));
+        report.message
+    };
+    assert!(message(900, 100, 1).ends_with("; p99 100 ms from the moment of sending"));
+    assert!(!message(900, 100, 790).contains("sending"), "that was the sidecar's own fault");
+    assert!(!message(12, 3, 0).contains("sending") && !message(190, 100, 0).contains("sending"));
+}
+
+#[test]
 fn lateness_is_reported_apart() {
     assert_eq!(statuses(&[200; 9]).report(frame()).lateness_p99, Some(Duration::from_micros(90)));
     assert_eq!(Tally::default().report(frame()).lateness_p99, None);

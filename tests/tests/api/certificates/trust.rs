@@ -83,6 +83,10 @@ async fn readiness() -> anyhow::Result<()> {
         Ok((world.readiness().await? == "waiting for webhook").then_some(()))
     })
     .await?;
+    ensure!(
+        world.metric("kube_booster_self_check_failures_total").await? >= 1.0,
+        "a failed trial is counted"
+    );
     let token = pod_token(&client, &pod, "kube-booster.io").await?;
     ensure!(submit(&world, &token, &good_report()).await??.into_inner().recorded);
     allow(&client, &["get", "list", "watch", "patch"]).await?;

@@ -250,6 +250,14 @@ fn pairs() -> Vec<Value> {
             }
         }
     }
+    for ramp in ["0s", "5s", "31s", "1h", "soon"] {
+        pairs.push(json!({"warmup-ramp": ramp, "warmup-timeout": "1m"}));
+        pairs.push(json!({"warmup-ramp": ramp, "warmup-duration": "4999ms"}));
+        pairs.push(json!({"warmup-ramp": ramp, "warmup-duration": "5s"}));
+        pairs.push(json!({"warmup-ramp": ramp, "warmup-duration": "5"}));
+    }
+    pairs.push(json!({"warmup-timeout": "5s", "warmup-duration": "5s"}));
+    pairs.push(json!({"warmup-timeout": "1m", "warmup-concurrency": "4", "warmup-connections": "16"}));
     pairs.push(json!({"warmup-endpoint": "/a ".repeat(64)}));
     pairs.push(json!({"warmup-endpoint": "/a ".repeat(65)}));
     pairs.push(json!({"warmup-endpoint": format!("/{}", "a".repeat(2_047))}));
