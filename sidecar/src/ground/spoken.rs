@@ -23,6 +23,15 @@ impl Spoken {
     pub fn is_grpc(self) -> bool {
         matches!(self, Self::Grpc | Self::GrpcOverTls)
     }
+
+    /// What it is spoken over, for people.
+    #[must_use]
+    pub fn over(self) -> &'static str {
+        match self {
+            Self::Http | Self::H2c | Self::Grpc => "in clear text",
+            Self::Https | Self::GrpcOverTls => "over TLS",
+        }
+    }
 }
 
 impl From<Protocol> for Spoken {

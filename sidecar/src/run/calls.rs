@@ -33,7 +33,7 @@ pub(super) async fn make_ready(errand: &mut Errand, app: IpAddr) -> Result<(), U
     let port = errand.plan.port;
     let described = reflection::describe(SocketAddr::new(app, port), &services).await;
     let described = described.map_err(|why| Unready::App { port, why })?;
-    log!("the app speaks gRPC ({:?})", described.spoken);
+    log!("the app speaks gRPC {}", described.spoken.over());
     let told = described.services.as_ref().map_err(|untold| *untold);
     if let Err(untold) = told {
         log!("calls without a payload are sent unchecked: {untold}");
