@@ -86,6 +86,37 @@ fn every_runbook_says_what_it_means_how_to_look_and_what_to_type() {
 }
 
 #[test]
+fn alerts_and_the_monitor_speak_of_what_the_manifests_have() {
+    let manifest = |name: &str| {
+        let text = fs::read_to_string(checkout().join("manifests/base").join(name)).expect(name);
+        serde_saphyr::from_str::<Value>(&text).expect(name)
+    };
+    let expression = |alert: &str| {
+        let rules = rules("alerts.yaml").expect("alerts");
+        let rule = rules.iter().find(|rule| rule["alert"] == alert).expect(alert);
+        text(rule, "/expr").expect(alert).to_owned()
+    };
+    let (deployment, webhook) = (manifest("deployment.yaml"), manifest("webhook-configuration.yaml"));
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let limit = text(container, "/resources/limits/memory").and_then(|limit| limit.strip_suffix("Mi"));
+    let limit = format!("{} * 1024 * 1024", limit.expect("a limit in Mi"));
+    assert!(expression("KubeBoosterMemoryHigh").contains(&limit), "the limit is {limit}");
+    let name = text(&webhook, "/webhooks/0/name").expect("a webhook has a name");
+    assert!(expression("KubeBoosterWebhookBypassed").contains(&format!("name=\"{name}\"")), "it is {name}");
+
+    let monitor = tests::monitoring::object("pod-monitor.yaml").expect("a monitor");
+    let selected = monitor["spec"]["selector"]["matchLabels"].as_object().expect("labels");
+    let labels = deployment["spec"]["template"]["metadata"]["labels"].as_object().expect("labels");
+    assert!(
+        selected.iter().all(|(name, value)| labels.get(name) == Some(value)),
+        "the monitor selects our pods"
+    );
+    let port = &monitor["spec"]["podMetricsEndpoints"][0]["port"];
+    let ports = container["ports"].as_array().expect("ports");
+    assert!(ports.iter().any(|known| known["name"] == *port), "the control plane has no port {port}");
+}
+
+#[test]
 fn panels_are_told_apart_and_lie_beside_each_other() {
     for name in DASHBOARDS {
         let dashboard = tests::monitoring::text(name).expect(name);
