@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # shellcheck source-path=SCRIPTDIR
-# Runs a benchmark on this machine: everything built as it ships, against a real API server on loopback; no root needed.
+# Runs a benchmark on this machine: everything built as it ships. Only those with a node need root.
 set -euo pipefail
 shopt -s inherit_errexit
 umask 022
@@ -13,13 +13,17 @@ cluster_sources=$hack/bench
 . "$hack/cluster/message.sh"
 . "$hack/cluster/host.sh"
 . "$hack/cluster/programs.sh"
+. "$hack/cluster/packages.sh"
 . "$hack/bench/simulator.sh"
+. "$hack/bench/apps.sh"
 
 usage() {
   cat <<END
-usage: $0 BENCHMARK [PODS]
+usage: $0 scale [PODS]
+       $0 jvm [STARTS]
 
   scale   the control plane with simulated nodes and PODS waiting pods (10000)
+  jvm     what the first users of a Java pod see, unwarmed and warmed, on a real node (root); STARTS of each kind (5)
 
 Results are printed and kept in target/bench.
 END
@@ -28,9 +32,10 @@ END
 main() {
   case ${1:-} in
     scale) scale "${2:-10000}" ;;
+    jvm) jvm "${2:-5}" ;;
     -h | --help | help) usage ;;
-    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods" ;;
-    *) die "no benchmark is named '$1': there is scale" ;;
+    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods, 'make bench BENCH=jvm' what warm-up buys" ;;
+    *) die "no benchmark is named '$1': there are scale and jvm" ;;
   esac
 }
 
@@ -45,6 +50,19 @@ scale() {
   cd "$root"
   cargo build --quiet --release --locked --package control-plane
   cargo bench --quiet --locked --package tests --bench scale -- --kwok="$kwok" --pods="$pods"
+}
+
+jvm() {
+  local starts=$1 java python
+  [[ $starts =~ ^[1-9][0-9]?$ ]] || die "a number of starts is 1 to 99, not '$starts'"
+  "$hack/prerequisites.sh" images cluster
+  must_be_root "a node"
+  apps_install
+  java=$(apps_image java)
+  python=$(apps_image python)
+  "$hack/cluster.sh" binaries >/dev/null
+  cd "$root"
+  cargo bench --quiet --locked --package tests --bench jvm -- --java-image="$java" --python-image="$python" --starts="$starts"
 }
 
 main "$@"

@@ -89,14 +89,19 @@ impl Cluster {
 
     /// Sends `signal` to the first process of a container of this cluster.
     pub fn signal(&self, container: &ContainerStatus, signal: &str) -> anyhow::Result<()> {
+        let mut kill = Command::new("kill");
+        kill.args(["-s", signal, &self.process(container)?.to_string()]);
+        run(kill)
+    }
+
+    /// The process id, on this machine, of the first process of a container of this cluster.
+    pub fn process(&self, container: &ContainerStatus) -> anyhow::Result<u32> {
         let id = container.container_id.as_deref().unwrap_or_default();
         let id = id.strip_prefix("containerd://").context("the container runs under containerd")?;
         let tasks = output(ctr(&["tasks", "list"]))?;
         let pid =
             tasks.lines().filter(|line| line.starts_with(id)).find_map(|line| line.split_whitespace().nth(1));
-        let mut kill = Command::new("kill");
-        kill.args(["-s", signal, pid.context("the container has a task")?]);
-        run(kill)
+        Ok(pid.context("the container has a task")?.parse()?)
     }
 }
 
