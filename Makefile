@@ -54,8 +54,11 @@ docker-build: ## Build the images by Docker instead (IMG, SIDECAR_IMG, PLATFORMS
 docker-push: ## Build them and push them to a registry (IMG, SIDECAR_IMG, PLATFORMS)
 	@hack/docker.sh push $(IMG) $(SIDECAR_IMG)
 
-bench: ## Measure (BENCH=scale, PODS; BENCH=jvm, STARTS)
+bench: ## Measure (BENCH=scale with PODS, BENCH=sidecar, or BENCH=jvm with STARTS)
 	@hack/bench.sh "$(BENCH)" $(if $(filter jvm,$(BENCH)),$(STARTS),$(PODS))
+
+dashboard: ## Draw the dashboards with real data in target/dashboard; needs Debian's package prometheus
+	@hack/dashboard.sh
 
 ##@ A cluster on this machine
 
@@ -98,7 +101,7 @@ help: ## This list
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: build test lint fmt fuzz images docker-build docker-push bench cluster-up cluster-down cluster-load deploy undeploy \
+.PHONY: build test lint fmt fuzz images docker-build docker-push bench dashboard cluster-up cluster-down cluster-load deploy undeploy \
   deploy-sample undeploy-sample generate-certs demo demo-down help
 # They work on one cluster and one target folder.
 .NOTPARALLEL:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # shellcheck source-path=SCRIPTDIR
-# Runs a benchmark on this machine: everything built as it ships. Only those with a node need root.
+# Runs a benchmark on this machine: everything built as it ships. Only one that runs a node needs root.
 set -euo pipefail
 shopt -s inherit_errexit
 umask 022
@@ -14,16 +14,17 @@ cluster_sources=$hack/bench
 . "$hack/cluster/host.sh"
 . "$hack/cluster/programs.sh"
 . "$hack/cluster/packages.sh"
+. "$hack/bench/generators.sh"
 . "$hack/bench/simulator.sh"
 . "$hack/bench/apps.sh"
 
 usage() {
   cat <<END
-usage: $0 scale [PODS]
-       $0 jvm [STARTS]
+usage: $0 scale [PODS] | sidecar | jvm [STARTS]
 
-  scale   the control plane with simulated nodes and PODS waiting pods (10000)
-  jvm     what the first users of a Java pod see, unwarmed and warmed, on a real node (root); STARTS of each kind (5)
+  scale     the control plane with simulated nodes and PODS waiting pods (10000)
+  sidecar   the sidecar's precision, cost and start, beside other load generators
+  jvm       what the first users of a Java pod see, unwarmed and warmed, on a real node (root); STARTS of each kind (5)
 
 Results are printed and kept in target/bench.
 END
@@ -32,10 +33,11 @@ END
 main() {
   case ${1:-} in
     scale) scale "${2:-10000}" ;;
+    sidecar) sidecar ;;
     jvm) jvm "${2:-5}" ;;
     -h | --help | help) usage ;;
-    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods, 'make bench BENCH=jvm' what warm-up buys" ;;
-    *) die "no benchmark is named '$1': there are scale and jvm" ;;
+    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods, BENCH=sidecar what is in each pod, BENCH=jvm what warm-up buys" ;;
+    *) die "no benchmark is named '$1': there are scale, sidecar and jvm" ;;
   esac
 }
 
@@ -50,6 +52,24 @@ scale() {
   cd "$root"
   cargo build --quiet --release --locked --package control-plane
   cargo bench --quiet --locked --package tests --bench scale -- --kwok="$kwok" --pods="$pods"
+}
+
+sidecar() {
+  local generators program shipped
+  "$hack/prerequisites.sh" images cluster
+  generators=$(generators_folder)
+  "$hack/images.sh" sidecar >/dev/null
+  # As they lie in the image: the waiting program beside the sidecar.
+  shipped=$root/target/bench/shipped
+  mkdir -p "$shipped"
+  for program in sidecar park; do
+    install "$("$hack/compile.sh" "$program")" "$shipped/kube-booster-$program"
+  done
+  cd "$root"
+  local -a oha=()
+  [[ ! -x $generators/bin/oha ]] || oha=(--oha="$generators/bin/oha")
+  cargo bench --quiet --locked --package tests --bench sidecar -- --sidecar="$shipped/kube-booster-sidecar" \
+    --image="$root/target/images/sidecar.tar" --vegeta="$generators/vegeta" "${oha[@]}"
 }
 
 jvm() {

@@ -13,9 +13,11 @@ PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 
 usage() {
   cat <<END
-usage: $0 control-plane|sidecar|demo-app
+usage: $0 control-plane|sidecar|park|demo-app
+       $0 target
 
 IMAGE_TARGET names the Rust target: musl where it is installed, else gnu with a static C library ($(rust_target)).
+'target' prints it.
 END
 }
 
@@ -23,6 +25,8 @@ main() {
   case ${1:-} in
     control-plane) compile control-plane kube-booster-control-plane release ;;
     sidecar) compile sidecar kube-booster-sidecar sidecar ;;
+    park) compile_alone park kube-booster-park sidecar ;;
+    target) printf '%s\n' "${IMAGE_TARGET:-$(rust_target)}" ;;
     demo-app) compile demo-app kube-booster-demo release ;;
     -h | --help) usage ;;
     *) usage >&2 && exit 2 ;;
@@ -41,14 +45,29 @@ rust_target() {
   fi
 }
 
-# compile PACKAGE PROGRAM PROFILE. Paths of this machine are in panics' locations and in C's __FILE__, unless they are mapped.
-compile() {
-  local package=$1 program=$2 profile=$3 target=${IMAGE_TARGET:-$(rust_target)} cargo_home
+# compile PACKAGE PROGRAM PROFILE
+compile() { cargo_build "$1" "$2" "$3" "${IMAGE_TARGET:-$(rust_target)}" -Ctarget-feature=+crt-static; }
+
+# compile_alone PACKAGE PROGRAM PROFILE: a program that links no C library. musl's target would add its start-up code, so that
+# gnu's is taken for both where it is installed.
+compile_alone() {
+  local target=${IMAGE_TARGET:-$(rust_target)} libraries
+  local -a flags=(-Crelocation-model=static)
+  libraries=$(rustc --print target-libdir --target "${target/-musl/-gnu}" 2>/dev/null) || true
+  if [[ -d $libraries ]]; then target=${target/-musl/-gnu}; else flags+=(-Clink-self-contained=no); fi
+  cargo_build "$1" "$2" "$3" "$target" "${flags[@]}"
+}
+
+# cargo_build PACKAGE PROGRAM PROFILE TARGET FLAG…. Paths of this machine are in panics' locations and in C's __FILE__, unless
+# they are mapped.
+cargo_build() {
+  local package=$1 program=$2 profile=$3 target=$4 cargo_home
+  shift 4
   cargo_home=${CARGO_HOME:-$HOME/.cargo}
   say "compiling $program for $target"
   CARGO_ENCODED_RUSTFLAGS=$(
     printf '%s\x1f' "--remap-path-prefix=$cargo_home=/cargo" "--remap-path-prefix=$root=/kube-booster" \
-      "--remap-path-prefix=$build=/kube-booster/target" -Ctarget-feature=+crt-static
+      "--remap-path-prefix=$build=/kube-booster/target" "$@"
     printf '%s' -Cdebuginfo=0
   ) CFLAGS="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$root=/kube-booster" \
     cargo build --locked --manifest-path "$root/Cargo.toml" --target-dir "$build" --target "$target" \

@@ -28,13 +28,18 @@ rust_version() { sed -n 's/^rust-version = "\(.*\)"/\1/p' "$hack/../Cargo.toml";
 
 go_version() { sed -n 's/^go //p' "$hack/cluster/go.mod"; }
 
+monitoring() {
+  needs promtool "install Debian's package prometheus; its service may stay stopped"
+  needs prometheus "install Debian's package prometheus; its service may stay stopped"
+}
+
 certificates() { needs openssl "install Debian's package openssl"; }
 
 PATH=$PATH:/usr/local/go/bin:${CARGO_HOME:-$HOME/.cargo}/bin
 for purpose in "$@"; do
   case $purpose in
-    images | cluster | certificates) "$purpose" ;;
-    *) die "usage: $0 [images] [cluster] [certificates]" ;;
+    images | cluster | monitoring | certificates) "$purpose" ;;
+    *) die "usage: $0 [images] [cluster] [monitoring] [certificates]" ;;
   esac
 done
 ((${#missing[@]} == 0)) || die "$(printf '%s\n' "this machine is not ready" "${missing[@]}" | awk '!seen[$0]++')"

@@ -6,11 +6,16 @@ shopt -s inherit_errexit
 
 hack=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$hack/cluster/message.sh"
+. "$hack/cluster/host.sh"
+. "$hack/cluster/packages.sh"
 cd "${hack%/*}"
 
 main() {
   local status=0
-  "$hack/prerequisites.sh" images cluster
+  # Root is given what is missing, as for a cluster; others are told.
+  packages_needed+=(promtool:prometheus)
+  ((EUID != 0)) || packages_install
+  "$hack/prerequisites.sh" images cluster monitoring
   make --no-print-directory lint
   "$hack/cluster.sh" binaries >/dev/null
   # Before the tests, which look for our programs beside themselves.

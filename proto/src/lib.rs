@@ -1,7 +1,8 @@
 //! The contract of kube-booster: what its two programs, and its users, agree on.
 //!
-//! The domain types ([`plan`], [`report`]) know nothing of gRPC; [`wire`] is the only file that knows both.
+//! The domain types ([`plan`], [`report`], [`method`]) know nothing of gRPC; [`wire`] is the only file that knows both.
 
+pub mod method;
 pub mod names;
 pub mod plan;
 pub mod report;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::method::GrpcMethod;
+
 /// The version of the JSON form that this crate writes and reads.
 pub const VERSION: u32 = 1;
 /// Most requests of a warm-up (the webhook refuses more; the sidecar clamps).
@@ -88,6 +90,17 @@ impl Request {
             grpc: None,
         }
     }
+
+    /// A unary call of `method` with the JSON message `payload`.
+    #[must_use]
+    pub fn call(method: &GrpcMethod, payload: impl Into<String>) -> Self {
+        Self {
+            protocol: Protocol::Grpc,
+            method: "POST".to_owned(),
+            grpc: Some(GrpcCall { method: method.to_string(), payload: payload.into() }),
+            ..Self::get(method.path())
+        }
+    }
 }
 
 /// How a request travels.
@@ -119,9 +132,9 @@ pub struct Header {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GrpcCall {
-    /// `package.Service/Method`.
+    /// `package.Service/Method`, a [`GrpcMethod`](crate::method::GrpcMethod).
     pub method: String,
-    /// The message as JSON.
+    /// The message as a JSON object.
     pub payload: String,
 }
 

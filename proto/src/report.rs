@@ -31,7 +31,7 @@ pub struct Report {
     pub planned_count: u32,
     /// Completed requests, failed ones included.
     pub request_count: u32,
-    /// Requests without a response in time, or with a status outside 200–399.
+    /// Requests without a response in time, with a status outside 200–399, or with another gRPC status than OK.
     pub failed_count: u32,
     /// Response times of all completed requests, from the moment they were scheduled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub struct Report {
     /// Response times of the last tenth; absent when there are too few requests to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm: Option<Quantiles>,
-    /// Responses by HTTP status; 0 counts requests that got none.
+    /// Responses by HTTP status, which is 200 for any gRPC call that was answered; 0 counts requests that got none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub statuses: BTreeMap<u16, u32>,
     /// Connections opened for the requests.
@@ -109,7 +109,7 @@ pub struct PathReport {
     pub path: String,
     /// Completed requests, failed ones included.
     pub request_count: u32,
-    /// Requests without a response in time, or with another status than 200–399.
+    /// Requests without a response in time, with another status than 200–399, or with another gRPC status than OK.
     pub failed_count: u32,
     /// Response time of the first request.
     #[serde(
@@ -158,7 +158,7 @@ pub enum EndedBy {
     Stable,
     /// The app never answered.
     AppUnavailable,
-    /// The plan could not be read; no request was sent.
+    /// The plan could not be read, or its gRPC calls do not fit the app; no request was sent.
     BadPlan,
     /// No report came; the control plane opened the gate.
     NoReport,
@@ -177,6 +177,17 @@ pub enum Reason {
     SidecarUnavailable,
     /// kube-booster was taken out of the cluster.
     Released,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::WarmupSucceeded,
+        Self::WarmupFailed,
+        Self::WarmupTimedOut,
+        Self::SidecarUnavailable,
+        Self::Released,
+    ];
 }
 
 impl fmt::Display for Reason {

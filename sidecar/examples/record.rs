@@ -27,7 +27,7 @@ async fn main() -> Result<(), String> {
     let message =
         |path| Message::of_warmup(&Request::get(path), &"0".repeat(32)).map_err(|error| error.to_string());
     let messages = paths.iter().map(message).collect::<Result<Vec<_>, _>>()?;
-    while probe::ask(&Question::of_port(address.port()), address).await.is_err() {
+    while probe::ask(&Question::of_port(address.port()), address, LIMIT).await.is_err() {
         sleep(Duration::from_millis(20)).await;
     }
     let sender = Sender::to(address, 1);

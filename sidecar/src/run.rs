@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures::{FutureExt, future::FusedFuture};
 use proto::{
     report::{EndedBy, Report},
     v1::{BeginWarmupRequest, Directive, Progress},
@@ -29,6 +30,7 @@ use crate::{
     signals::Signals,
 };
 
+mod calls;
 mod round;
 mod wait;
 mod warmup;
@@ -70,9 +72,9 @@ pub async fn live(environment: Environment<'_>, patience: &Patience) {
         log!("this pod has its report already; parked");
         return;
     }
-    let Some(mut control_plane) = control_plane(environment) else { return };
+    let Some(mut control_plane) = control_plane(environment, patience) else { return };
     let report = match Errand::read(environment) {
-        Ok(errand) => carry_out(&errand, &mut control_plane, patience).await,
+        Ok(errand) => carry_out(errand, &mut control_plane, patience).await,
         Err(problem) => Some(Report::without_requests(EndedBy::BadPlan, SystemTime::now(), &chain(&problem))),
     };
     let Some(report) = report else {
@@ -93,19 +95,23 @@ fn is_reported(environment: Environment<'_>) -> bool {
         .is_ok_and(|uid| record::read(&settings::mount(environment), &uid).is_some())
 }
 
-fn control_plane(environment: Environment<'_>) -> Option<ControlPlane> {
+fn control_plane(environment: Environment<'_>, patience: &Patience) -> Option<ControlPlane> {
     let contact =
         Contact::read(environment).inspect_err(|problem| log!("{}; parked", chain(problem))).ok()?;
-    ControlPlane::at(contact)
+    ControlPlane::at(contact, patience.answer)
         .inspect_err(|error| log!("no control plane to talk to: {}; parked", chain(error)))
         .ok()
 }
 
 /// Warms the app; `None` where the control plane wants no warm-up any more.
-async fn carry_out(errand: &Errand, control_plane: &mut ControlPlane, patience: &Patience) -> Option<Report> {
+async fn carry_out(
+    mut errand: Errand,
+    control_plane: &mut ControlPlane,
+    patience: &Patience,
+) -> Option<Report> {
     let (start, started) = (Instant::now(), SystemTime::now());
     log!("waiting for the app on port {}", errand.question.port);
-    let app = match wait::for_app(errand, control_plane, patience).await {
+    let app = match wait::for_app(&errand, control_plane, patience).await {
         Waited::Answered(app) => app,
         Waited::NotNeeded => return None,
         Waited::InVain(message) => {
@@ -116,36 +122,48 @@ async fn carry_out(errand: &Errand, control_plane: &mut ControlPlane, patience: 
     };
     let app_wait = start.elapsed();
     log!("the app answers at {app} after {app_wait:.1?}");
-    let report = warm(errand, app, app_wait, control_plane, patience).await?;
+    let report = warm(&mut errand, app, app_wait, control_plane, patience).await?;
     Some(Report { app_wait: Some(app_wait), ..report })
 }
 
 /// Says that the requests start, and starts them: the control plane's word is waited for a moment, and heeded whenever it
 /// comes. `None` where that says that no warm-up is wanted.
 async fn warm(
-    errand: &Errand,
+    errand: &mut Errand,
     app: IpAddr,
     app_wait: Duration,
     control_plane: &mut ControlPlane,
     patience: &Patience,
 ) -> Option<Report> {
     let keeps_connection = errand.plan.shape.duration() < SHORT;
-    let report = {
-        let mut word = pin!(begin(control_plane, app_wait, patience.word, keeps_connection));
-        match timeout(patience.start, &mut word).await {
-            Ok(Some(Directive::Park)) => return None,
-            Ok(_) => return Some(warmup::warm_up(errand, app).await),
-            Err(_) => log!("the control plane has not answered within {:?}", patience.start),
-        }
-        select! {
-            biased;
-            report = warmup::warm_up(errand, app) => report,
-            Some(Directive::Park) = word => return None,
-        }
+    let mut word = pin!(begin(control_plane, app_wait, patience.word, keeps_connection).fuse());
+    match timeout(patience.start, &mut word).await {
+        Ok(Some(Directive::Park)) => return None,
+        Ok(_) => return Some(send(errand, app).await),
+        Err(_) => log!("the control plane has not answered within {:?}", patience.start),
+    }
+    let report = select! {
+        biased;
+        report = send(errand, app) => report,
+        Some(Directive::Park) = &mut word => return None,
     };
-    // It may be waiting for that answer still.
-    control_plane.close();
+    if !word.is_terminated() {
+        // The report follows on the same connection.
+        word.await;
+    }
     Some(report)
+}
+
+/// Sends the requests, the calls among them made ready before.
+async fn send(errand: &mut Errand, app: IpAddr) -> Report {
+    let started = SystemTime::now();
+    match calls::make_ready(errand, app).await {
+        Ok(()) => warmup::warm_up(errand, app).await,
+        Err(problem) => {
+            let unsent = Report::without_requests(EndedBy::BadPlan, started, &chain(&problem));
+            Report { planned_count: errand.plan.request_count(), ended: SystemTime::now(), ..unsent }
+        }
+    }
 }
 
 /// Says that the requests start; whoever does not answer in time has no say.

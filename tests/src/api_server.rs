@@ -17,7 +17,8 @@ use tempfile::TempDir;
 
 use crate::{daemon::Daemon, patience::eventually, programs};
 
-const ADMIN_TOKEN: &str = "admin";
+/// The administrator's bearer token.
+pub const ADMIN_TOKEN: &str = "admin";
 const START: Duration = Duration::from_mins(2);
 
 /// An API server of our own.
@@ -89,6 +90,12 @@ impl ApiServer {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What it listens on, on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The administrator's kubeconfig.

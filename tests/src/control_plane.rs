@@ -15,10 +15,12 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    api_server::{ApiServer, free_port},
+    api_server::ApiServer,
     daemon::Daemon,
     patience::{SOON, eventually},
-    pods, programs, replica, sidecar,
+    pods,
+    ports::Ports,
+    programs, replica, sidecar,
 };
 
 /// Our own namespace.
@@ -32,15 +34,10 @@ const PROBE: &str = "probe";
 pub struct World {
     /// The API server.
     pub api: Arc<ApiServer>,
-    /// Where the report server listens, on 127.0.0.1.
-    pub report_port: u16,
-    /// Where the webhook listens.
-    pub webhook_port: u16,
-    /// Where `/readyz` is.
-    pub health_port: u16,
-    /// Where sidecars are told to report; `None`: at the Service's address, which nobody answers here.
-    pub report_address: Option<String>,
-    metrics_port: u16,
+    /// Where the control plane listens.
+    pub ports: Ports,
+    /// Whether sidecars are told to report there, or at the Service's address, which nobody answers here.
+    pub is_reported_to: bool,
     arguments: Vec<String>,
     control_plane: Option<Daemon>,
 }
@@ -58,14 +55,10 @@ impl World {
         let api = Arc::new(ApiServer::start().await?);
         let base = programs::checkout().join("manifests/base");
         api.kubectl(&["apply", "--server-side", "-k", &base.display().to_string()])?;
-        let report_port = free_port()?;
         let world = Self {
             api,
-            report_port,
-            report_address: Some(format!("127.0.0.1:{report_port}")),
-            health_port: free_port()?,
-            metrics_port: free_port()?,
-            webhook_port: free_port()?,
+            ports: Ports::free()?,
+            is_reported_to: true,
             arguments: arguments.iter().map(ToString::to_string).collect(),
             control_plane: None,
         };
@@ -76,7 +69,7 @@ impl World {
     /// No node, no Service: the API server calls the webhook by URL.
     async fn point_webhook_at_loopback(&self) -> anyhow::Result<()> {
         let configurations: Api<MutatingWebhookConfiguration> = Api::all(self.api.client().await?);
-        let url = format!("https://127.0.0.1:{}/mutate-v1-pod", self.webhook_port);
+        let url = format!("https://127.0.0.1:{}/mutate-v1-pod", self.ports.webhook);
         let patch = json!([
             {"op": "remove", "path": "/webhooks/0/clientConfig/service"},
             {"op": "add", "path": "/webhooks/0/clientConfig/url", "value": url},
@@ -92,7 +85,7 @@ impl World {
         let manifest = std::fs::read_to_string(manifest)?;
         let (before, rest) = manifest.split_once("    service:\n").context("the manifest names a Service")?;
         let after = rest.lines().skip_while(|line| line.starts_with("      ")).collect::<Vec<_>>().join("\n");
-        let url = format!("    url: https://127.0.0.1:{}/mutate-v1-pod\n", self.webhook_port);
+        let url = format!("    url: https://127.0.0.1:{}/mutate-v1-pod\n", self.ports.webhook);
         let file = self.api.folder().join("webhook-configuration.yaml");
         std::fs::write(&file, format!("{before}{url}{after}\n"))?;
         let manager = format!("--field-manager={manager}");
@@ -101,19 +94,16 @@ impl World {
 
     /// Starts the control plane and waits until it is ready.
     pub async fn start_control_plane(&mut self) -> anyhow::Result<()> {
-        let mut command = replica::command(&self.control_plane_kubeconfig().await?)?;
+        let ports = self.ports;
+        let mut command = replica::command(&control_plane_kubeconfig(&self.api).await?)?;
         command
-            .arg(format!("--webhook-port={}", self.webhook_port))
-            .arg(format!("--report-port={}", self.report_port))
-            .args(self.report_address.iter().map(|address| format!("--report-address={address}")))
-            .arg(format!("--metrics-bind-address=127.0.0.1:{}", self.metrics_port))
-            .arg(format!("--health-probe-bind-address=127.0.0.1:{}", self.health_port))
+            .args(ports.arguments())
+            .args(self.is_reported_to.then(|| ports.report_address()))
             .args(&self.arguments);
         let daemon = Daemon::start(&command, &self.api.folder().join("control-plane.log"))?;
         let daemon = self.control_plane.insert(daemon);
-        let port = self.health_port;
         let ready = eventually("a control plane that is ready", SOON, async || {
-            Ok(http_get(port, "/readyz").await.ok().filter(|answer| answer.ends_with("ok\n")))
+            Ok(ports.is_ready().await.then_some(()))
         });
         ready.await.with_context(|| daemon.output())?;
         self.injects().await.with_context(|| self.log())
@@ -161,7 +151,7 @@ impl World {
 
     /// Connects to the webhook's port, as a new client does, without a request.
     pub async fn connect_to_webhook(&self) -> anyhow::Result<tokio::net::TcpStream> {
-        Ok(tokio::net::TcpStream::connect(("127.0.0.1", self.webhook_port)).await?)
+        Ok(tokio::net::TcpStream::connect(("127.0.0.1", self.ports.webhook)).await?)
     }
 
     /// What the control plane is started with, beside what tests need.
@@ -198,28 +188,29 @@ impl World {
 
     /// What the control plane says of its readiness.
     pub async fn readiness(&self) -> anyhow::Result<String> {
-        let answer = http_get(self.health_port, "/readyz").await?;
+        let answer = http_get(self.ports.health, "/readyz").await?;
         Ok(answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim().to_owned())
     }
 
     /// The control plane's metrics.
     pub async fn metrics(&self) -> anyhow::Result<String> {
-        http_get(self.metrics_port, "/metrics").await
+        http_get(self.ports.metrics, "/metrics").await
     }
 
     /// A client with the control plane's own rights.
     pub async fn control_plane_client(&self) -> anyhow::Result<Client> {
-        let config = kube::config::Kubeconfig::read_from(self.control_plane_kubeconfig().await?)?;
+        let config = kube::config::Kubeconfig::read_from(control_plane_kubeconfig(&self.api).await?)?;
         let options = kube::config::KubeConfigOptions::default();
         Ok(Client::try_from(kube::Config::from_custom_kubeconfig(config, &options).await?)?)
     }
+}
 
-    pub(crate) async fn control_plane_kubeconfig(&self) -> anyhow::Result<PathBuf> {
-        let token = service_account_token(&self.api.client().await?, NAMESPACE, "kube-booster", None).await?;
-        let path = self.api.folder().join("control-plane.kubeconfig");
-        std::fs::write(&path, self.api.kubeconfig_for(&token)?)?;
-        Ok(path)
-    }
+/// A kubeconfig with the rights that the manifests give the control plane.
+pub(crate) async fn control_plane_kubeconfig(api: &ApiServer) -> anyhow::Result<PathBuf> {
+    let token = service_account_token(&api.client().await?, NAMESPACE, "kube-booster", None).await?;
+    let path = api.folder().join("control-plane.kubeconfig");
+    std::fs::write(&path, api.kubeconfig_for(&token)?)?;
+    Ok(path)
 }
 
 /// A token of ServiceAccount `name`, for `audience` or else the API server.

@@ -13,7 +13,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::shipped::{Ports, is_ready};
+use crate::ports::Ports;
 
 /// A replica is asked this often whether it is ready: by then a kube-proxy has heard of it, too.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ async fn watch(ready: Ready, replicas: Vec<Ports>) {
 async fn refresh(ready: &Ready, replicas: &[Ports]) {
     let mut found = Vec::new();
     for ports in replicas {
-        if is_ready(ports.health).await {
+        if ports.is_ready().await {
             found.push(ports.webhook);
         }
     }

@@ -29,6 +29,14 @@ fn find() -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }
 
+/// A program that Debian's `package` brings.
+pub fn of_system(name: &str, package: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
+    found.with_context(|| format!("{name} is missing: install Debian's package {package}"))
+}
+
 /// One of our own programs, built beside this test.
 pub fn own(name: &str) -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe().context("a test knows where it is")?;

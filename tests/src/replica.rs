@@ -5,10 +5,10 @@ use std::{path::Path, process::Command};
 use anyhow::Context;
 
 use crate::{
-    api_server::free_port,
-    control_plane::{World, http_get},
+    control_plane::{World, control_plane_kubeconfig, http_get},
     daemon::Daemon,
     patience::{SOON, eventually},
+    ports::Ports,
     programs,
 };
 
@@ -16,35 +16,26 @@ use crate::{
 #[derive(Debug)]
 pub struct Replica {
     process: Daemon,
-    metrics_port: u16,
+    ports: Ports,
 }
 
 impl Replica {
     /// Starts a second replica for `world`, with its arguments, and waits until it is ready.
     pub async fn start(world: &World) -> anyhow::Result<Self> {
-        let [report_port, health_port, metrics_port, webhook_port] =
-            [free_port()?, free_port()?, free_port()?, free_port()?];
-        let kubeconfig = world.control_plane_kubeconfig().await?;
-        let mut command = command(&kubeconfig)?;
-        command
-            .arg(format!("--webhook-port={webhook_port}"))
-            .arg(format!("--report-port={report_port}"))
-            .arg(format!("--report-address=127.0.0.1:{report_port}"))
-            .arg(format!("--metrics-bind-address=127.0.0.1:{metrics_port}"))
-            .arg(format!("--health-probe-bind-address=127.0.0.1:{health_port}"))
-            .args(world.arguments());
-        let log = world.api.folder().join(format!("replica-{health_port}.log"));
+        let ports = Ports::free()?;
+        let mut command = command(&control_plane_kubeconfig(&world.api).await?)?;
+        command.args(ports.arguments()).arg(ports.report_address()).args(world.arguments());
+        let log = world.api.folder().join(format!("replica-{}.log", ports.health));
         let process = Daemon::start(&command, &log)?;
-        let ready = eventually("a replica that is ready", SOON, async || {
-            Ok(http_get(health_port, "/readyz").await.ok().filter(|answer| answer.contains("ok")))
-        });
+        let ready =
+            eventually("a replica that is ready", SOON, async || Ok(ports.is_ready().await.then_some(())));
         ready.await.with_context(|| process.output())?;
-        Ok(Self { process, metrics_port })
+        Ok(Self { process, ports })
     }
 
     /// Its metrics.
     pub async fn metrics(&self) -> anyhow::Result<String> {
-        http_get(self.metrics_port, "/metrics").await
+        http_get(self.ports.metrics, "/metrics").await
     }
 
     /// What it logged so far.

@@ -35,7 +35,7 @@ pub async fn published_ca(client: &Client) -> anyhow::Result<String> {
 pub async fn endpoint(world: &World) -> anyhow::Result<Endpoint> {
     let ca = published_ca(&world.api.client().await?).await?;
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)).domain_name("localhost");
-    let endpoint = Channel::from_shared(format!("https://127.0.0.1:{}", world.report_port))?;
+    let endpoint = Channel::from_shared(format!("https://127.0.0.1:{}", world.ports.report))?;
     Ok(endpoint.tls_config(tls)?)
 }
 

@@ -8,25 +8,13 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    api_server::{ApiServer, free_port},
-    control_plane::{NAMESPACE, http_get, service_account_token},
+    api_server::ApiServer,
+    control_plane::{control_plane_kubeconfig, http_get},
     daemon::Daemon,
     patience::{SOON, eventually},
+    ports::Ports,
     programs,
 };
-
-/// Where a control plane listens, on 127.0.0.1.
-#[derive(Debug, Clone, Copy)]
-pub struct Ports {
-    /// The webhook's.
-    pub webhook: u16,
-    /// The report server's.
-    pub report: u16,
-    /// The metrics'.
-    pub metrics: u16,
-    /// That of `/healthz` and `/readyz`.
-    pub health: u16,
-}
 
 /// A control plane, which keeps its ports over restarts; it is killed when this is dropped.
 #[derive(Debug)]
@@ -38,29 +26,12 @@ pub struct ControlPlane {
     daemon: Option<Daemon>,
 }
 
-impl Ports {
-    /// Ports that were free a moment ago.
-    pub fn free() -> anyhow::Result<Self> {
-        Ok(Self { webhook: free_port()?, report: free_port()?, metrics: free_port()?, health: free_port()? })
-    }
-
-    fn arguments(self) -> [String; 5] {
-        [
-            format!("--webhook-port={}", self.webhook),
-            format!("--report-port={}", self.report),
-            format!("--report-address=127.0.0.1:{}", self.report),
-            format!("--metrics-bind-address=127.0.0.1:{}", self.metrics),
-            format!("--health-probe-bind-address=127.0.0.1:{}", self.health),
-        ]
-    }
-}
-
 impl ControlPlane {
     /// A control plane for `api` that is not started yet; `name` is its log's.
     pub async fn new(api: &ApiServer, name: &str, arguments: &[&str]) -> anyhow::Result<Self> {
         Ok(Self {
             ports: Ports::free()?,
-            kubeconfig: kubeconfig(api).await?,
+            kubeconfig: control_plane_kubeconfig(api).await?,
             arguments: arguments.iter().map(ToString::to_string).collect(),
             log: api.folder().join(format!("{name}.log")),
             daemon: None,
@@ -76,11 +47,15 @@ impl ControlPlane {
     /// Starts it and waits until it is ready.
     pub async fn start(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(programs::own("kube-booster-control-plane")?);
-        command.env("KUBECONFIG", &self.kubeconfig).args(self.ports.arguments()).args(&self.arguments);
+        command
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(self.ports.arguments())
+            .arg(self.ports.report_address())
+            .args(&self.arguments);
         let daemon = self.daemon.insert(Daemon::start(&command, &self.log)?);
-        let health = self.ports.health;
+        let ports = self.ports;
         let ready = eventually("a control plane that is ready", SOON, async || {
-            Ok(is_ready(health).await.then_some(()))
+            Ok(ports.is_ready().await.then_some(()))
         });
         ready.await.with_context(|| daemon.output())
     }
@@ -104,16 +79,4 @@ impl ControlPlane {
     pub async fn metrics(&self) -> anyhow::Result<String> {
         http_get(self.ports.metrics, "/metrics").await
     }
-}
-
-/// Whether the control plane whose health is at this port wants to be sent to.
-pub async fn is_ready(health: u16) -> bool {
-    http_get(health, "/readyz").await.is_ok_and(|answer| answer.contains("ok"))
-}
-
-async fn kubeconfig(api: &ApiServer) -> anyhow::Result<PathBuf> {
-    let token = service_account_token(&api.client().await?, NAMESPACE, "kube-booster", None).await?;
-    let path = api.folder().join("control-plane.kubeconfig");
-    std::fs::write(&path, api.kubeconfig_for(&token)?)?;
-    Ok(path)
 }

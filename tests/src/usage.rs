@@ -21,14 +21,44 @@ pub struct Memory {
 /// The memory of process `pid`.
 pub fn memory(pid: u32) -> anyhow::Result<Memory> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let bytes = |field: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let bytes = |field| {
+        let kibibytes = number(&status, field);
         anyhow::Ok(
             1_024 * kibibytes.with_context(|| format!("the kernel tells no {field} of process {pid}"))?,
         )
     };
     Ok(Memory { resident: bytes("VmRSS")?, anonymous: bytes("RssAnon")?, peak: bytes("VmHWM")? })
+}
+
+/// Pages of a process, in bytes, counted one by one: the kernel's own counts, of [`memory`], lag behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapped {
+    /// Resident, the program's own pages included.
+    pub resident: u64,
+    /// Of these, what no file backs: they are this process's alone.
+    pub anonymous: u64,
+}
+
+/// The pages of process `pid`.
+pub fn mapped(pid: u32) -> anyhow::Result<Mapped> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let bytes = |field| number(&rollup, field).map(|kibibytes| 1_024 * kibibytes);
+    let mapped = bytes("Rss").zip(bytes("Anonymous"));
+    let (resident, anonymous) =
+        mapped.with_context(|| format!("the kernel tells no pages of process {pid}"))?;
+    Ok(Mapped { resident, anonymous })
+}
+
+/// The threads of process `pid`.
+pub fn threads(pid: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    number(&status, "Threads").with_context(|| format!("the kernel tells no threads of process {pid}"))
+}
+
+/// The number on the line of `field`.
+fn number(text: &str, field: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line?.split_whitespace().next()?.parse().ok()
 }
 
 /// Begins a new peak of the memory of process `pid`.
@@ -60,6 +90,9 @@ mod tests {
         let memory = memory(pid).unwrap();
         assert!(memory.anonymous <= memory.resident && memory.resident <= memory.peak, "{memory:?}");
         processor_time(pid).unwrap();
+        let mapped = mapped(pid).unwrap();
+        assert!(mapped.anonymous <= mapped.resident, "{mapped:?}");
+        assert!(threads(pid).unwrap() >= 1);
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Caller {
     /// A caller of the webhook of `world` from `source`, an address of the loopback network.
     pub async fn new(world: &World, source: Ipv4Addr) -> anyhow::Result<Self> {
         let ca = published_ca(&world.api.client().await?).await?;
-        Self::with_certificate(world.webhook_port, source, &ca, None)
+        Self::with_certificate(world.ports.webhook, source, &ca, None)
     }
 
     /// A caller that trusts `ca` and, where it has a `certificate`, shows it: chain and key, all PEM.

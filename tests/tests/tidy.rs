@@ -1,5 +1,7 @@
 //! What is written twice is held together here, and the floors stay floors.
 
+#[path = "tidy/dependencies.rs"]
+mod dependencies;
 #[path = "tidy/documents.rs"]
 mod documents;
 #[path = "tidy/floors.rs"]
@@ -10,5 +12,7 @@ mod images;
 mod metrics;
 #[path = "tidy/modules.rs"]
 mod modules;
+#[path = "tidy/monitoring.rs"]
+mod monitoring;
 #[path = "tidy/policies.rs"]
 mod policies;

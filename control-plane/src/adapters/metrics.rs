@@ -5,21 +5,26 @@ mod connections;
 mod fallbacks;
 mod injections;
 mod leadership;
+mod process;
 mod reports;
 mod warmups;
 mod webhook;
 
-use std::sync::Arc;
+use std::{hash::Hash, sync::Arc};
 
 use prometheus_client::{
     encoding::text,
-    metrics::histogram::{Histogram, exponential_buckets},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        histogram::{Histogram, exponential_buckets},
+    },
     registry::Registry,
 };
 
 use self::{
     certificates::Certificates, connections::Connections, fallbacks::Fallbacks, injections::Injections,
-    leadership::Leadership, reports::Reports, warmups::Warmups, webhook::Webhook,
+    leadership::Leadership, process::Process, reports::Reports, warmups::Warmups, webhook::Webhook,
 };
 
 /// The handle by which everybody moves the metrics; clones move the same ones.
@@ -40,21 +45,25 @@ struct Families {
     certificates: Certificates,
     leadership: Leadership,
     reports: Reports,
+    process: Process,
     registry: Registry,
 }
 
 impl Default for Families {
     fn default() -> Self {
-        let mut all = Registry::with_prefix("kube_booster");
+        let mut all = Registry::default();
+        let process = Process::register(&mut all);
+        let own = all.sub_registry_with_prefix("kube_booster");
         Self {
-            warmups: Warmups::register(&mut all),
-            injections: Injections::register(&mut all),
-            fallbacks: Fallbacks::register(&mut all),
-            webhook: Webhook::register(&mut all),
-            connections: Connections::register(&mut all),
-            certificates: Certificates::register(&mut all),
-            leadership: Leadership::register(&mut all),
-            reports: Reports::register(&mut all),
+            warmups: Warmups::register(own),
+            injections: Injections::register(own),
+            fallbacks: Fallbacks::register(own),
+            webhook: Webhook::register(own),
+            connections: Connections::register(own),
+            certificates: Certificates::register(own),
+            leadership: Leadership::register(own),
+            reports: Reports::register(own),
+            process,
             registry: all,
         }
     }
@@ -64,11 +73,17 @@ impl Metrics {
     /// The text form of all families (`OpenMetrics` 1.0).
     #[must_use]
     pub fn encode(&self) -> String {
+        self.families.process.look();
         let mut out = String::new();
         // Writing into a String cannot fail.
         let _ = text::encode(&mut out, &self.families.registry);
         out
     }
+}
+
+/// Shows a series from the start on: one that begins with its first count shows nobody that it rose.
+fn show<L: Clone + Hash + Eq>(family: &Family<L, Counter>, labels: &L) {
+    drop(family.get_or_create(labels));
 }
 
 /// 100 µs to 3.3 s.

@@ -1,5 +1,6 @@
 //! What a pod's annotations ask for, parsed at the door.
 
+mod call;
 mod duration;
 mod endpoint;
 mod keys;
@@ -9,12 +10,13 @@ mod quantity;
 mod reader;
 mod shape;
 
+pub use call::Call;
 pub use duration::{DurationError, GoDuration};
 pub use endpoint::{Endpoint, EndpointPath};
 pub use keys::{ALL, Key};
 pub use number::{Concurrency, Connections, RequestCount, Retries, SuccessThreshold};
 pub use port::{PortSetting, PortSettingError};
-use proto::plan::{Shape, Until};
+use proto::plan::{Protocol, Shape, Until};
 pub use quantity::{Quantity, QuantityError};
 pub use reader::{Problem, ProblemKind};
 use reader::{Reader, check_that};
@@ -35,6 +37,10 @@ pub struct Settings {
     pub shape: Shape,
     /// What ends them, beside their number and their time.
     pub until: Until,
+    /// How the requests travel.
+    pub protocol: Protocol,
+    /// What to call instead of requesting the endpoint; present for gRPC and for nothing else.
+    pub call: Option<Call>,
     /// The app's port, where the pod says so.
     pub port: Option<PortSetting>,
     /// Requests in flight at most, where the pod says so.
@@ -84,12 +90,15 @@ pub struct Allow {
 /// Reads `annotations`: the settings, or everything that is wrong with them.
 pub fn read(annotations: &Texts<'_>) -> Result<Settings, Vec<Problem>> {
     let mut reader = Reader::new(annotations);
+    let (protocol, call) = call::read(&mut reader);
     let until = reader.read(&keys::UNTIL, until).unwrap_or_default();
     let settings = Settings {
         endpoint: reader.read(&keys::ENDPOINT, str::parse).unwrap_or_default(),
         requests: reader.read(&keys::REQUESTS, str::parse).unwrap_or(RequestCount::usual(until)),
         shape: shape::read(&mut reader, until),
         until,
+        protocol,
+        call,
         port: reader.read(&keys::PORT, str::parse),
         concurrency: reader.read(&keys::CONCURRENCY, str::parse),
         connections: reader.read(&keys::CONNECTIONS, str::parse).unwrap_or_default(),
@@ -125,14 +134,7 @@ pub fn name_no_target(annotations: &Texts<'_>) -> bool {
 
 /// The annotations that later versions fulfil: a value that says more than the default does is refused, not ignored.
 fn refuse_what_is_not_built(reader: &mut Reader<'_, '_>) {
-    reader.not_built(&keys::PROTOCOL, |value| match value {
-        "http" => Ok(true),
-        "https" | "h2c" | "grpc" => Ok(false),
-        _ => Err("is no protocol"),
-    });
-    for key in [&keys::GRPC_METHOD, &keys::GRPC_PAYLOAD, &keys::CONFIG] {
-        reader.not_built(key, |_| Ok(false));
-    }
+    reader.not_built(&keys::CONFIG, |_| Ok(false));
 }
 
 fn until(text: &str) -> Result<Until, &'static str> {
@@ -296,11 +298,8 @@ mod tests {
     #[test]
     fn a_value_that_is_not_built_yet_is_refused_and_not_ignored() {
         refused(
-            r#"{"kube-booster.io/warmup-protocol": "grpc",
-                "kube-booster.io/warmup-grpc-method": "a.B/C", "kube-booster.io/warmup-config": "big"}"#,
+            r#"{"kube-booster.io/warmup-config": "big"}"#,
             &expect![[r#"
-                kube-booster.io/warmup-protocol: "grpc" is not supported by this version yet; leave it out or use "http"
-                kube-booster.io/warmup-grpc-method: "a.B/C" is not supported by this version yet; leave it out
                 kube-booster.io/warmup-config: "big" is not supported by this version yet; leave it out"#]],
         );
     }
@@ -308,10 +307,56 @@ mod tests {
     #[test]
     fn a_bad_value_of_what_is_not_built_yet_is_called_bad() {
         refused(
-            r#"{"kube-booster.io/warmup-protocol": "spdy"}"#,
-            &expect![[
-                r#"kube-booster.io/warmup-protocol: "spdy" is no protocol; use http, https, h2c or grpc"#
-            ]],
+            r#"{"kube-booster.io/warmup-until": "calm"}"#,
+            &expect![[r#"kube-booster.io/warmup-until: "calm" is no stop rule; use count or stable"#]],
+        );
+    }
+
+    #[test]
+    fn a_grpc_method_is_called_with_its_message() {
+        let settings = read(&texts(
+            r#"{"kube-booster.io/warmup-protocol": "grpc", "kube-booster.io/warmup-grpc-method": "shop.v1.Cart/Get",
+                "kube-booster.io/warmup-grpc-payload": " {\"sku\": \"a-1\"} ", "kube-booster.io/warmup-endpoint": "/"}"#,
+        ))
+        .unwrap();
+        assert_eq!(settings.protocol, Protocol::Grpc);
+        let request = settings.call.unwrap().request();
+        assert_eq!((&*request.method, &*request.path), ("POST", "/shop.v1.Cart/Get"));
+        let call = request.grpc.unwrap();
+        assert_eq!((&*call.method, &*call.payload), ("shop.v1.Cart/Get", r#"{"sku": "a-1"}"#));
+    }
+
+    #[test]
+    fn a_bad_call_is_answered_with_what_to_write_instead() {
+        refused(
+            r#"{"kube-booster.io/warmup-protocol": "spdy", "kube-booster.io/warmup-grpc-method": "shop.v1.Cart.Get",
+                "kube-booster.io/warmup-grpc-payload": "{sku: 1}"}"#,
+            &expect![[r#"
+                kube-booster.io/warmup-grpc-method: "shop.v1.Cart.Get" does not have one slash, between service and method; use a method such as package.Service/Method
+                kube-booster.io/warmup-grpc-payload: "{sku: 1}" is no JSON object; use a JSON object of at most 16384 characters
+                kube-booster.io/warmup-protocol: "spdy" is no protocol; use http, https, h2c or grpc"#]],
+        );
+        let long = format!(r#"{{\"a\": \"{}\"}}"#, "ä".repeat(16_384));
+        for payload in ["", "[]", "null", "{} {}", &long] {
+            let json = format!(r#"{{"kube-booster.io/warmup-grpc-payload": "{payload}"}}"#);
+            assert!(read(&texts(&json)).is_err(), "{payload}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_another_protocol_is_refused_and_not_ignored() {
+        refused(
+            r#"{"kube-booster.io/warmup-protocol": "grpc", "kube-booster.io/warmup-endpoint": "/cart"}"#,
+            &expect![[r#"
+                kube-booster.io/warmup-grpc-method: is missing, and protocol grpc needs it; use a method such as package.Service/Method
+                kube-booster.io/warmup-endpoint: "/cart" is not requested by protocol grpc; leave it out"#]],
+        );
+        refused(
+            r#"{"kube-booster.io/warmup-protocol": "h2c", "kube-booster.io/warmup-grpc-method": "a.B/C",
+                "kube-booster.io/warmup-grpc-payload": "{\"d\": 1}"}"#,
+            &expect![[r#"
+                kube-booster.io/warmup-grpc-method: "a.B/C" is for protocol grpc alone; set kube-booster.io/warmup-protocol: grpc, or leave it out
+                kube-booster.io/warmup-grpc-payload: "{\"d\": 1}" is for protocol grpc alone; set kube-booster.io/warmup-protocol: grpc, or leave it out"#]],
         );
     }
 
@@ -319,7 +364,7 @@ mod tests {
     fn a_default_that_is_spelled_out_is_no_request_for_more() {
         let spelled = r#"{"kube-booster.io/warmup-protocol": "http", "kube-booster.io/warmup-until": "count",
             "kube-booster.io/warmup-ramp": "0s", "kube-booster.io/warmup-retries": "0",
-            "kube-booster.io/warmup-connections": "1"}"#;
+            "kube-booster.io/warmup-connections": "1", "kube-booster.io/warmup-grpc-payload": "{}"}"#;
         assert_eq!(read(&texts(spelled)), read(&texts("{}")));
     }
 

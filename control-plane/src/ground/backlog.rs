@@ -9,9 +9,14 @@ const SLOWEST: Duration = Duration::from_millis(100);
 /// Openings that end within this are measured together.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// A place in the queue, counted from the first that ever joined.
+pub type Ticket = u64;
+
 /// The openings that wait, and the pace at which they are done.
 #[derive(Debug)]
 pub struct Backlog {
+    /// Of the next that joins; they are served in turn.
+    next: Ticket,
     waiting: u32,
     /// Done since the last count, or since the first joined.
     done: u32,
@@ -23,15 +28,17 @@ impl Backlog {
     /// Nothing waits.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { waiting: 0, done: 0, since: now, pace: ASSUMED }
+        Self { next: 0, waiting: 0, done: 0, since: now, pace: ASSUMED }
     }
 
     /// One more waits.
-    pub fn join(&mut self, now: Instant) {
+    pub fn join(&mut self, now: Instant) -> Ticket {
         if self.waiting == 0 {
             (self.since, self.done) = (now, 0);
         }
         self.waiting = self.waiting.saturating_add(1);
+        self.next += 1;
+        self.next - 1
     }
 
     /// One was done, or will not be.
@@ -54,10 +61,12 @@ impl Backlog {
         (self.since, self.done) = (now, 0);
     }
 
-    /// How long one that joins now waits.
+    /// How long the one with this ticket still waits, or without one the last in the queue.
     #[must_use]
-    pub fn wait(&self) -> Duration {
-        self.pace.saturating_mul(self.waiting)
+    pub fn wait(&self, ticket: Option<Ticket>) -> Duration {
+        let served = self.next.saturating_sub(self.waiting.into());
+        let before = ticket.map(|ticket| u32::try_from(ticket.saturating_sub(served)).unwrap_or(u32::MAX));
+        self.pace.saturating_mul(before.unwrap_or(self.waiting).min(self.waiting))
     }
 }
 
@@ -68,7 +77,7 @@ mod tests {
     fn after(pace: u32, seconds: u32) -> Backlog {
         let start = Instant::now();
         let mut backlog = Backlog::new(start);
-        (0..10_000).for_each(|_| backlog.join(start));
+        (0..10_000).for_each(|_| _ = backlog.join(start));
         for second in 1..=seconds {
             (0..pace).for_each(|_| backlog.leave());
             let now = start + second * WINDOW;
@@ -82,22 +91,34 @@ mod tests {
     fn the_wait_grows_with_those_that_wait() {
         let now = Instant::now();
         let mut backlog = Backlog::new(now);
-        assert_eq!(backlog.wait(), Duration::ZERO);
-        (0..300).for_each(|_| backlog.join(now));
-        assert_eq!(backlog.wait().as_secs(), 2);
+        assert_eq!(backlog.wait(None), Duration::ZERO);
+        (0..300).for_each(|_| _ = backlog.join(now));
+        assert_eq!(backlog.wait(None).as_secs(), 2);
         (0..150).for_each(|_| backlog.leave());
-        assert_eq!(backlog.wait().as_secs(), 1);
+        assert_eq!(backlog.wait(None).as_secs(), 1);
+    }
+
+    #[test]
+    fn who_came_early_waits_less() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new(now);
+        let tickets: Vec<_> = (0..300).map(|_| backlog.join(now)).collect();
+        let waits =
+            |backlog: &Backlog| [0, 150, 299].map(|place| backlog.wait(Some(tickets[place])).as_millis());
+        assert_eq!(waits(&backlog), [0, 1_000, 1_993]);
+        (0..150).for_each(|_| backlog.leave());
+        assert_eq!(waits(&backlog), [0, 0, 993]);
     }
 
     #[test]
     fn the_wait_follows_the_pace_of_the_api_server() {
-        assert_eq!(after(400, 20).wait().as_secs(), 25);
-        assert_eq!(after(50, 20).wait().as_secs(), 199);
+        assert_eq!(after(400, 20).wait(None).as_secs(), 25);
+        assert_eq!(after(50, 20).wait(None).as_secs(), 199);
     }
 
     #[test]
     fn an_api_server_that_stands_still_makes_nobody_wait_for_ever() {
-        assert!(after(0, 1_000).wait() <= 10_000 * SLOWEST);
+        assert!(after(0, 1_000).wait(None) <= 10_000 * SLOWEST);
     }
 
     #[test]
@@ -108,8 +129,8 @@ mod tests {
         backlog.join(later);
         assert!(!backlog.wants_count(later), "it joined just now");
         (0..150).for_each(|_| backlog.leave());
-        (0..150).for_each(|_| backlog.join(later));
+        (0..150).for_each(|_| _ = backlog.join(later));
         backlog.count(150, later + WINDOW);
-        assert!(backlog.wait() > Duration::from_millis(900));
+        assert!(backlog.wait(None) > Duration::from_millis(900));
     }
 }

@@ -159,7 +159,7 @@ fn settle(pod: &Pod<'_>, admission_uid: &str) -> Result<Wanted, Decision> {
     let no_annotations = annotations::read(&Texts::default());
     let read = pod.metadata.annotations.as_ref().map_or(no_annotations, annotations::read);
     let settings = read.map_err(|problems| {
-        let is_bad = problems.iter().any(|problem| problem.kind == ProblemKind::Bad);
+        let is_bad = problems.iter().any(|problem| problem.kind != ProblemKind::NotBuilt);
         let reason = if is_bad { Skip::BadAnnotation } else { Skip::NotBuilt };
         skipped(reason, problems.iter().map(ToString::to_string).collect())
     })?;
@@ -174,7 +174,8 @@ fn settle(pod: &Pod<'_>, admission_uid: &str) -> Result<Wanted, Decision> {
         return Err(skipped(Skip::AnnotationsFull, vec![why.to_owned()]));
     }
     if plan.to_env_value().len() > MAX_PLAN {
-        let why = "its paths and probe headers are longer than 64 KiB together; name fewer";
+        let why =
+            "its paths or payload and its probe's headers are longer than 64 KiB together; shorten them";
         return Err(skipped(Skip::PlanTooLong, vec![why.to_owned()]));
     }
     Ok(Wanted { plan, resources: settings.resources })

@@ -246,6 +246,13 @@ mod tests {
         Observed::trim(pod, "7".into(), annotation, spec, &serde_json::from_value(status).unwrap())
     }
 
+    /// How long the requests of `plan` take at most, as the gate knows it.
+    fn planned(plan: &str) -> Option<Duration> {
+        let spec = json!({"initContainers": [
+            {"name": "kube-booster-warmup", "env": [{"name": "KUBE_BOOSTER_PLAN", "value": plan}]}]});
+        trim(None, spec, json!({})).planned.map(|planned| planned.duration)
+    }
+
     fn gated() -> Value {
         json!({"readinessGates": [{"conditionType": "kube-booster.io/warmup-ready"}]})
     }
@@ -287,6 +294,8 @@ mod tests {
                                   {"state": {"waiting": {"reason": "x"}}}, {}]});
         let observed = trim(None, spec, status);
         assert_eq!(observed.planned, Some(Planned { requests: 1, duration: Duration::from_secs(2) }));
+        let (paced, limited) = (r#"{"paced":{"durationMs":2000}}"#, r#"{"backToBack":{"timeoutMs":20000}}"#);
+        assert_eq!(planned(&plan.replace(paced, limited)), Some(Duration::from_secs(20)));
         assert_eq!(observed.containers_ready, Some("2026-01-01T00:00:05Z".parse().unwrap()));
         assert_eq!(observed.app_started, Some("2026-01-01T00:00:02Z".parse().unwrap()));
         assert_eq!(observed.node.as_deref(), Some("n1"));

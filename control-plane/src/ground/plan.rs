@@ -1,23 +1,20 @@
 //! The plan that a pod's settings and target make.
 
-use proto::plan::{self, Limits, MAX_CONCURRENCY, Plan, Request, Shape, Step};
+use proto::plan::{self, Limits, MAX_CONCURRENCY, Plan, Protocol, Request, Shape, Step};
 
 use super::{
     annotations::{Concurrency, Settings},
     target::Target,
 };
 
-/// One step with one request for each path.
+/// One step with one request for each path, or with the one gRPC call.
 #[must_use]
 pub fn make(settings: &Settings, target: Target, trace_id: &str) -> Plan {
     Plan {
         version: plan::VERSION,
         trace_id: trace_id.to_owned(),
         port: target.port,
-        steps: vec![Step {
-            requests: target.paths.into_iter().map(Request::get).collect(),
-            count: settings.requests.get(),
-        }],
+        steps: vec![Step { requests: requests(settings, target.paths), count: settings.requests.get() }],
         shape: settings.shape,
         until: settings.until,
         limits: Limits {
@@ -27,6 +24,14 @@ pub fn make(settings: &Settings, target: Target, trace_id: &str) -> Plan {
             success_threshold: settings.success_threshold.share(),
         },
         wait: target.wait,
+    }
+}
+
+fn requests(settings: &Settings, paths: Vec<String>) -> Vec<Request> {
+    let protocol = settings.protocol;
+    match (protocol, &settings.call) {
+        (Protocol::Grpc, Some(call)) => vec![call.request()],
+        _ => paths.into_iter().map(|path| Request { protocol, ..Request::get(path) }).collect(),
     }
 }
 

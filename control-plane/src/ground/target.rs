@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use http::{HeaderName, HeaderValue};
-use proto::plan;
+use proto::plan::{self, Protocol};
 
 use super::{
     annotations::{Endpoint, EndpointPath, PortSetting, Settings},
@@ -35,10 +35,15 @@ pub enum TargetError {
     UnknownName(String),
     /// Nothing says which port is the app's.
     #[error(
-        "kube-booster.io/warmup-port: container {0:?} has no readiness probe with a port, no port named http, and not \
-         exactly one port; set the annotation to the app's port"
+        "kube-booster.io/warmup-port: container {container:?} has no readiness probe with a port, no port named {name}, \
+         and not exactly one port; set the annotation to the app's port"
     )]
-    NoPort(String),
+    NoPort {
+        /// The app.
+        container: String,
+        /// What its port would be called.
+        name: &'static str,
+    },
     /// `auto` needs an HTTP readiness probe.
     #[error(
         "kube-booster.io/warmup-endpoint: \"auto\" needs an httpGet readiness probe, and container {0:?} has none; \
@@ -63,7 +68,7 @@ pub fn find(pod: &Pod<'_>, settings: &Settings) -> Result<Target, TargetError> {
         Some(PortSetting::Name(name)) => {
             named(pod, name).ok_or_else(|| TargetError::UnknownName(name.clone()))?
         }
-        None => (own_port(pod, app).ok_or_else(|| TargetError::NoPort((*app.name).to_owned()))?, app),
+        None => (own_port(pod, app, settings.protocol)?, app),
     };
     Ok(Target { port, paths: paths(&settings.endpoint, pod, owner)?, wait: wait(pod, owner, port) })
 }
@@ -85,13 +90,20 @@ fn named<'p, 'a>(pod: &'p Pod<'a>, name: &str) -> Option<(u16, &'p Container<'a>
     pod.spec.containers.iter().find_map(|container| Some((container.port_named(name)?, container)))
 }
 
-fn own_port(pod: &Pod<'_>, app: &Container<'_>) -> Option<u16> {
+/// The readiness probe's port, else the one that is named as the protocol is, else the only one. Where gRPC is warmed, an
+/// HTTP or TCP probe asks a port that may speak something else: there the name comes first.
+fn own_port(pod: &Pod<'_>, app: &Container<'_>, protocol: Protocol) -> Result<u16, TargetError> {
     let only = || match app.ports.as_deref() {
         Some([port]) => Some(port.container_port),
         _ => None,
     };
-    let probed = app.readiness_probe.as_ref().and_then(|probe| as_written(pod, probe)?.get().port(app));
-    probed.or_else(|| app.port_named("http")).or_else(only)
+    let probe = app.readiness_probe.as_ref().and_then(|probe| as_written(pod, probe));
+    let probed = probe.as_ref().and_then(|probe| probe.get().port(app));
+    let name = if protocol == Protocol::Grpc { "grpc" } else { "http" };
+    let named = app.port_named(name);
+    let says_little = protocol == Protocol::Grpc && probe.is_some_and(|probe| probe.get().grpc.is_none());
+    let found = if says_little { named.or(probed) } else { probed.or(named) };
+    found.or_else(only).ok_or_else(|| TargetError::NoPort { container: (*app.name).to_owned(), name })
 }
 
 /// A probe as the author wrote it.
@@ -200,6 +212,9 @@ mod tests {
                           {"name":"metrics","ports":[{"name":"prom","containerPort":9}],
                            "readinessProbe":{"tcpSocket":{"port":"prom"}}}]"#;
 
+    const GRPC: &str =
+        r#"{"kube-booster.io/warmup-protocol":"grpc","kube-booster.io/warmup-grpc-method":"a.B/C"}"#;
+
     #[test]
     fn the_annotation_wins() {
         assert_eq!(port(TWO, r#"{"kube-booster.io/warmup-port":"7000"}"#), 7000);
@@ -220,6 +235,21 @@ mod tests {
     }
 
     #[test]
+    fn grpc_goes_to_the_port_of_a_grpc_probe_else_to_a_port_named_grpc_else_to_any_probes() {
+        let ports = r#""ports":[{"name":"http","containerPort":2},{"name":"grpc","containerPort":3}]"#;
+        let plain = r#""ports":[{"name":"http","containerPort":2},{"name":"rpc","containerPort":3}]"#;
+        for (ports, probe, expected) in [
+            (ports, r#"{"grpc":{"port":4}}"#, 4),
+            (ports, r#"{"httpGet":{"port":"http"}}"#, 3),
+            (ports, r#"{"exec":{}}"#, 3),
+            (plain, r#"{"tcpSocket":{"port":"rpc"}}"#, 3),
+        ] {
+            let containers = format!(r#"[{{"name":"app",{ports},"readinessProbe":{probe}}}]"#);
+            assert_eq!(port(&containers, GRPC), expected, "{containers}");
+        }
+    }
+
+    #[test]
     fn a_mesh_proxy_that_stands_first_is_not_the_app() {
         let meshed = r#"[{"name":"istio-proxy","ports":[{"containerPort":15090}]},
                          {"name":"app","ports":[{"containerPort":5}]}]"#;
@@ -233,7 +263,9 @@ mod tests {
         for containers in
             [r#"[{"name":"app"}]"#, r#"[{"name":"app","ports":[{"containerPort":1},{"containerPort":2}]}]"#]
         {
-            assert_eq!(target(containers, "{}"), Err(TargetError::NoPort("app".to_owned())));
+            let nothing = |name| Err(TargetError::NoPort { container: "app".to_owned(), name });
+            assert_eq!(target(containers, "{}"), nothing("http"));
+            assert_eq!(target(containers, GRPC), nothing("grpc"));
         }
         let unknown = target(TWO, r#"{"kube-booster.io/warmup-port":"web"}"#).unwrap_err();
         assert_eq!(unknown, TargetError::UnknownName("web".to_owned()));

@@ -20,6 +20,7 @@ use super::{
     condition::Opening,
     holding::{Holding, Why},
     observed::{Gate, Observed, Planned, PodRef, Trouble},
+    readiness,
 };
 
 /// After a conflict: by then the watch has brought the version that conflicted.
@@ -149,6 +150,12 @@ impl Warmups {
     #[must_use]
     pub fn planned(&self, pod: &PodRef) -> Option<Planned> {
         self.entries.get(&pod.uid)?.observed.planned
+    }
+
+    /// When a pod's gate opens without a report, as far as that is known.
+    #[must_use]
+    pub fn deadline(&self, pod: &PodRef) -> Option<Timestamp> {
+        readiness::deadline(&self.entries.get(&pod.uid)?.observed, self.grace)
     }
 
     /// What a sidecar that still waits for its app is told.

@@ -19,7 +19,10 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::{explanations::Explanations, reporters::Reporters};
+use self::{
+    explanations::Explanations,
+    reporters::{Reporters, Visit},
+};
 use super::{
     Stop, go_duration,
     rescue::{GivenUp, Rescue},
@@ -236,11 +239,16 @@ impl Gatekeeper {
     }
 
     fn record(&mut self, pod: &PodRef, report: Report, answer: oneshot::Sender<Settled>) {
-        let recorded = self.warmups.record(pod, report, Timestamp::now());
+        let now = Timestamp::now();
+        let recorded = self.warmups.record(pod, report, now);
         let settled = match recorded {
             Recorded::Accepted | Recorded::Opening => {
                 let is_first = recorded == Recorded::Accepted;
-                return self.reporters.wait(&pod.uid, is_first, answer, Instant::now());
+                let deadline = self.warmups.deadline(pod);
+                let deadline =
+                    deadline.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+                let visit = Visit { uid: &pod.uid, is_first, deadline };
+                return self.reporters.wait(visit, answer, Instant::now());
             }
             Recorded::AlreadyOpen => Settled::NotRecorded,
             Recorded::Unknown => Settled::Later(recorded),
@@ -254,6 +262,11 @@ impl Gatekeeper {
             (error.id(), Outcome::Failed)
         });
         let Some(uid) = self.under_way.remove(&id) else { return };
+        match outcome {
+            Outcome::Refused => self.metrics.gate_not_opened("refused"),
+            Outcome::Failed => self.metrics.gate_not_opened("failed"),
+            Outcome::Applied { .. } | Outcome::Gone | Outcome::Conflict => {}
+        }
         let now = Timestamp::now();
         let opened = match &outcome {
             Outcome::Applied { resource_version } => {

@@ -21,7 +21,8 @@ pub struct Quantiles {
 /// StatusCount counts the responses with one HTTP status.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StatusCount {
-    /// HTTP status; 0 counts requests that got no response.
+    /// HTTP status, which is 200 for a gRPC call that was answered, whatever its gRPC status; 0 counts requests that got no
+    /// response.
     #[prost(uint32, tag = "1")]
     pub status: u32,
     #[prost(uint32, tag = "2")]
@@ -36,7 +37,7 @@ pub struct Result {
     /// Completed requests, failed ones included.
     #[prost(uint32, tag = "2")]
     pub request_count: u32,
-    /// Requests that got no response in time, or a status outside 200-399.
+    /// Requests that got no response in time, a status outside 200-399, or another gRPC status than OK.
     #[prost(uint32, tag = "3")]
     pub failed_count: u32,
     /// Over all completed requests; absent when there was none.
@@ -122,7 +123,7 @@ pub enum EndedBy {
     Stable = 3,
     /// The app never answered.
     AppUnavailable = 4,
-    /// The plan could not be read; no request was sent.
+    /// The plan could not be read, or its gRPC calls do not fit the app; no request was sent.
     BadPlan = 5,
     /// No report came; the control plane opened the gate.
     NoReport = 6,

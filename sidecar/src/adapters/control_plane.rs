@@ -2,7 +2,7 @@
 
 mod verdict;
 
-use std::{fs, time::Duration};
+use std::{fs, io, net::SocketAddr, time::Duration};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
@@ -32,13 +32,12 @@ use crate::{
     random,
 };
 
-/// How long one try may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The control plane, and the connection to it while there is one.
 #[derive(Debug)]
 pub struct ControlPlane {
     contact: Contact,
+    /// How long one try may take.
+    answer: Duration,
     endpoint: Endpoint,
     channel: Option<Channel>,
 }
@@ -55,13 +54,13 @@ pub enum Lost {
 }
 
 impl ControlPlane {
-    /// The control plane at `contact`, not connected.
-    pub fn at(contact: Contact) -> Result<Self, tonic::transport::Error> {
+    /// The control plane at `contact`, not connected; each of its answers is waited for as long as `answer`.
+    pub fn at(contact: Contact, answer: Duration) -> Result<Self, tonic::transport::Error> {
         let tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(&contact.ca))
             .domain_name(&contact.server_name);
         let endpoint = Endpoint::from_shared(format!("https://{}", contact.server_name))?.tls_config(tls)?;
-        Ok(Self { contact, endpoint, channel: None })
+        Ok(Self { contact, answer, endpoint, channel: None })
     }
 
     /// Connects, however long that takes.
@@ -95,7 +94,7 @@ impl ControlPlane {
         let (mut backoff, mut judge) = (Backoff::default(), Judge::default());
         loop {
             let late = Err(Status::deadline_exceeded("no answer"));
-            let status = match timeout(TIMEOUT, self.submit_once(report)).await.unwrap_or(late) {
+            let status = match timeout(self.answer, self.submit_once(report)).await.unwrap_or(late) {
                 Ok(recorded) => return Ok(recorded),
                 Err(status) => status,
             };
@@ -128,11 +127,8 @@ impl ControlPlane {
 
     async fn open(&self) -> Result<Channel, Status> {
         let address = self.contact.address;
-        let connector =
-            tower::service_fn(
-                move |_: Uri| async move { TcpStream::connect(address).await.map(TokioIo::new) },
-            );
-        let channel = timeout(TIMEOUT, self.endpoint.connect_with_connector(connector)).await;
+        let connector = tower::service_fn(move |_: Uri| async move { dial(address).await.map(TokioIo::new) });
+        let channel = timeout(self.answer, self.endpoint.connect_with_connector(connector)).await;
         channel
             .map_err(|_| Status::deadline_exceeded("no connection in time"))?
             .map_err(|error| Status::unavailable(chain(&error)))
@@ -149,4 +145,12 @@ impl ControlPlane {
         request.metadata_mut().insert("authorization", value);
         Ok(request)
     }
+}
+
+/// Connects without waiting for more to send: a call is several small writes, and the kernel would hold back the second until
+/// the first is acknowledged, up to 40 ms.
+async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

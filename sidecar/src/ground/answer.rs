@@ -14,12 +14,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A response with `status` and, where the app sent it, the value of `Retry-After`: seconds, or a date as HTTP writes
-    /// it. It asks for a pause only beside 429 and 503; a value that is neither, or a date that is over, asks for none.
+    /// An `outcome` and, where the app sent it, the value of `Retry-After`: seconds, or a date as HTTP writes it. It asks
+    /// for a pause only beside 429 and 503; a value that is neither, or a date that is over, asks for none.
     #[must_use]
-    pub fn of(status: u16, retry_after: Option<&str>, now: SystemTime) -> Self {
-        let retry_after = retry_after.filter(|_| matches!(status, 429 | 503));
-        Self { outcome: Outcome::Status(status), retry_after: retry_after.and_then(|text| pause(text, now)) }
+    pub fn of(outcome: Outcome, retry_after: Option<&str>, now: SystemTime) -> Self {
+        let retry_after = retry_after.filter(|_| matches!(outcome, Outcome::Status(429 | 503)));
+        Self { outcome, retry_after: retry_after.and_then(|text| pause(text, now)) }
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
     fn asked(status: u16, retry_after: &str) -> Option<u64> {
         // Sun, 06 Nov 1994 08:49:37 GMT
         let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        Answer::of(status, Some(retry_after), now).retry_after.map(|pause| pause.as_secs())
+        Answer::of(Outcome::Status(status), Some(retry_after), now).retry_after.map(|pause| pause.as_secs())
     }
 
     #[test]
@@ -74,13 +74,13 @@ mod tests {
         }
         assert_eq!(asked(500, "120"), None, "the status says nothing of it");
         assert_eq!(asked(301, "120"), None);
-        assert_eq!(Answer::of(503, None, UNIX_EPOCH).retry_after, None);
+        assert_eq!(Answer::of(Outcome::Status(503), None, UNIX_EPOCH).retry_after, None);
     }
 
     proptest! {
         #[test]
         fn no_text_panics(text in "\\PC{0,40}", seconds in 0..4_000_000_000_u64) {
-            _ = Answer::of(503, Some(&text), UNIX_EPOCH + Duration::from_secs(seconds));
+            _ = Answer::of(Outcome::Status(503), Some(&text), UNIX_EPOCH + Duration::from_secs(seconds));
         }
     }
 }

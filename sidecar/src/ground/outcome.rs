@@ -2,11 +2,15 @@
 
 use std::{fmt, io};
 
+use super::grpc::Code;
+
 /// What came of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// A response with this status.
+    /// A response with this status; a gRPC call that succeeded has 200.
     Status(u16),
+    /// A gRPC call that failed with this status of its own.
+    Called(Code),
     /// No response.
     Failed(Failure),
 }
@@ -26,6 +30,10 @@ pub enum Failure {
     Closed,
     /// The answer was not HTTP.
     Malformed,
+    /// The answer was HTTP, and not gRPC.
+    NotGrpc,
+    /// The app said that it does not serve yet.
+    NotServing,
 }
 
 impl Outcome {
@@ -41,11 +49,12 @@ impl Outcome {
         matches!(self, Self::Failed(Failure::Refused | Failure::Unreachable | Failure::Closed))
     }
 
-    /// The response's status; 0 without a response.
+    /// The response's HTTP status, which is 200 whatever gRPC says; 0 without a response.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
             Self::Status(status) => status,
+            Self::Called(_) => 200,
             Self::Failed(_) => 0,
         }
     }
@@ -67,6 +76,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "{status}"),
+            Self::Called(code) => write!(f, "gRPC {code}"),
             Self::Failed(failure) => write!(f, "{failure}"),
         }
     }
@@ -81,6 +91,8 @@ impl fmt::Display for Failure {
             Self::Tls => "TLS handshake failed",
             Self::Closed => "connection closed",
             Self::Malformed => "not HTTP",
+            Self::NotGrpc => "not gRPC",
+            Self::NotServing => "not serving",
         })
     }
 }

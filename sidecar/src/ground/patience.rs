@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+use super::outcome::{Failure, Outcome};
+
+/// How long a question may take at first.
+pub const SHORTEST_TRY: Duration = Duration::from_secs(1);
+/// How long a question may take in the end.
+const LONGEST_TRY: Duration = Duration::from_secs(8);
+
 /// What the sidecar waits for, and how long at most. Tests bring shorter ones.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -15,6 +22,8 @@ pub struct Patience {
     pub word: Duration,
     /// For the report to be taken.
     pub report: Duration,
+    /// For one answer of the control plane, or a connection to it.
+    pub answer: Duration,
 }
 
 impl Default for Patience {
@@ -25,6 +34,7 @@ impl Default for Patience {
             start: Duration::from_millis(25),
             word: Duration::from_secs(1),
             report: Duration::from_mins(15),
+            answer: Duration::from_secs(10),
         }
     }
 }
@@ -39,9 +49,32 @@ pub fn pause(waited: Duration) -> Duration {
     (waited / 20).clamp(Duration::from_millis(50), Duration::from_millis(200))
 }
 
+/// How long the next question may take, after one that could take `limit` came to `outcome`: twice as long where the app
+/// was silent. It may need more time for each answer, or have accepted a connection that it comes to later.
+#[must_use]
+pub fn try_after(limit: Duration, outcome: Outcome) -> Duration {
+    match outcome {
+        Outcome::Failed(Failure::TimedOut) => (limit * 2).min(LONGEST_TRY),
+        // Nobody listens at that one of its addresses.
+        Outcome::Failed(_) => limit,
+        Outcome::Status(_) | Outcome::Called(_) => SHORTEST_TRY,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_silent_app_gets_more_time_for_each_answer_until_it_says_something() {
+        let silent = |limit| try_after(limit, Outcome::Failed(Failure::TimedOut));
+        let limits: Vec<_> = (0..5)
+            .scan(SHORTEST_TRY, |limit, _| Some(std::mem::replace(limit, silent(*limit)).as_secs()))
+            .collect();
+        assert_eq!(limits, [1, 2, 4, 8, 8]);
+        assert_eq!(try_after(LONGEST_TRY, Outcome::Failed(Failure::Refused)), LONGEST_TRY);
+        assert_eq!(try_after(LONGEST_TRY, Outcome::Status(503)), SHORTEST_TRY);
+    }
 
     #[test]
     fn an_app_is_asked_less_often_the_longer_it_takes() {

@@ -1,8 +1,16 @@
 //! All requests of a plan, in the order in which they leave.
 
-use proto::plan::{Plan, Protocol};
+use std::collections::BTreeSet;
 
-use super::message::{Message, Unsendable};
+use proto::plan::Plan;
+
+use super::{
+    call::Uncallable,
+    descriptors::Descriptors,
+    message::{Message, Unsendable},
+    reflection::Untold,
+    spoken::Spoken,
+};
 
 /// The messages of a plan.
 #[derive(Debug)]
@@ -18,33 +26,17 @@ struct Step {
     count: u32,
 }
 
-/// Why a plan cannot be carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum Unplayable {
-    /// A protocol that this sidecar does not know yet.
-    #[error("the protocol {0:?} is not built yet")]
-    Protocol(Protocol),
-    /// A request that is none.
-    #[error(transparent)]
-    Unsendable(#[from] Unsendable),
-}
-
 impl Script {
     /// The messages of `plan`, all of them checked.
-    pub fn of(plan: &Plan) -> Result<Self, Unplayable> {
-        let message = |request: &proto::plan::Request| match request.protocol {
-            Protocol::Http | Protocol::Https | Protocol::H2c => {
-                Ok(Message::of_warmup(request, &plan.trace_id)?)
-            }
-            Protocol::Grpc => Err(Unplayable::Protocol(Protocol::Grpc)),
-        };
+    pub fn of(plan: &Plan) -> Result<Self, Unsendable> {
+        let message = |request: &_| Message::of_warmup(request, &plan.trace_id);
         let mut first = 0;
         let step = |step: &proto::plan::Step| {
             let messages = step.requests.iter().map(message).collect::<Result<Vec<_>, _>>()?;
             first += messages.len();
             Ok(Step { first: first - messages.len(), messages, count: step.count })
         };
-        Ok(Self { steps: plan.steps.iter().map(step).collect::<Result<_, Unplayable>>()? })
+        Ok(Self { steps: plan.steps.iter().map(step).collect::<Result<_, Unsendable>>()? })
     }
 
     /// The message that is sent as number `index`, from 0, with its own number among the plan's: steps follow one
@@ -60,6 +52,25 @@ impl Script {
             index -= step.count;
         }
         None
+    }
+
+    /// What people know each request by, in the order of their numbers.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.steps.iter().flat_map(|step| &step.messages).map(Message::name).collect()
+    }
+
+    /// The gRPC services that are called.
+    #[must_use]
+    pub fn services(&self) -> BTreeSet<String> {
+        let messages = self.steps.iter().flat_map(|step| &step.messages);
+        messages.filter_map(Message::call).map(|call| call.method().service().to_owned()).collect()
+    }
+
+    /// Makes the bodies of all gRPC calls, as the app `told` of its services.
+    pub fn fill(&mut self, spoken: Spoken, told: Result<&Descriptors, Untold>) -> Result<(), Uncallable> {
+        let mut messages = self.steps.iter_mut().flat_map(|step| &mut step.messages);
+        messages.try_for_each(|message| message.fill(spoken, told))
     }
 }
 
@@ -99,9 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_asks_for_what_is_not_built_is_refused() {
-        let mut grpc = plan(vec![step(&["/"], 1)]);
-        grpc.steps[0].requests[0].protocol = Protocol::Grpc;
-        assert!(matches!(Script::of(&grpc), Err(Unplayable::Protocol(Protocol::Grpc))));
+    fn requests_are_known_by_path_or_method_and_services_once() {
+        let call = |method: &str| Request::call(&method.parse().unwrap(), "{}");
+        let requests = vec![call("a.B/C"), Request::get("/d"), call("a.B/E"), call("f.G/H")];
+        let script = Script::of(&plan(vec![Step { requests, count: 4 }])).unwrap();
+        assert_eq!(script.names(), ["a.B/C", "/d", "a.B/E", "f.G/H"]);
+        assert_eq!(script.services().into_iter().collect::<Vec<_>>(), ["a.B", "f.G"]);
     }
 }

@@ -14,11 +14,7 @@ use proto::{
     plan::{Plan, PlanError},
 };
 
-use super::{
-    message::Unsendable,
-    question::Question,
-    script::{Script, Unplayable},
-};
+use super::{message::Unsendable, question::Question, script::Script};
 
 /// Environment variable that moves the mounted folder, for tests.
 pub const MOUNT_ENV: &str = "KUBE_BOOSTER_MOUNT";
@@ -53,10 +49,10 @@ pub enum BadPlan {
     Unreadable(#[from] PlanError),
     /// Its requests cannot be sent.
     #[error(transparent)]
-    Unplayable(#[from] Unplayable),
+    Unsendable(#[from] Unsendable),
     /// Nor its probe.
     #[error("the probe cannot be sent")]
-    Probe(#[from] Unsendable),
+    Probe(#[source] Unsendable),
 }
 
 /// Where the report goes.
@@ -125,7 +121,7 @@ impl Errand {
 fn prepared(plan: &str) -> Result<(Plan, Script, Question), BadPlan> {
     let plan = Plan::from_json(plan)?;
     let script = Script::of(&plan)?;
-    let question = Question::of(&plan.wait)?;
+    let question = Question::of(&plan.wait).map_err(BadPlan::Probe)?;
     Ok((plan, script, question))
 }
 

@@ -5,10 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use proto::{
-    plan::Plan,
-    report::{EndedBy, PathReport, Quantiles, Report, one_line},
-};
+use proto::report::{EndedBy, Quantiles, Report, one_line};
 
 use super::{outcome::Outcome, restraint::Obstacle};
 
@@ -63,11 +60,19 @@ pub struct Frame {
 /// The completed requests so far.
 #[derive(Debug, Default)]
 pub struct Tally {
+    /// What people know the plan's requests by, by their numbers.
+    names: Vec<String>,
     samples: Vec<Sample>,
     succeeded: BTreeSet<usize>,
 }
 
 impl Tally {
+    /// Nothing so far of requests that people know by `names`.
+    #[must_use]
+    pub fn of(names: Vec<String>) -> Self {
+        Self { names, ..Self::default() }
+    }
+
     /// Adds a completed request.
     pub fn record(&mut self, sample: Sample) {
         if sample.outcome.is_success() {
@@ -80,13 +85,6 @@ impl Tally {
     #[must_use]
     pub fn has_succeeded(&self, kind: usize) -> bool {
         self.succeeded.contains(&kind)
-    }
-
-    /// What became of each request of `plan`, where it has several.
-    #[must_use]
-    pub fn paths(&mut self, plan: &Plan) -> Vec<PathReport> {
-        self.samples.sort_unstable_by_key(|sample| sample.index);
-        paths::reports(plan, &self.samples)
     }
 
     /// The report of all requests. Without any it is a success only where none needs to succeed.
@@ -111,6 +109,7 @@ impl Tally {
             held_back: Some(frame.held_back).filter(|held_back| !held_back.is_zero()),
             lateness_p99: quantiles(self.samples.iter().map(|sample| sample.lateness).collect())
                 .map(|lateness| lateness.p99),
+            paths: paths::reports(&self.samples, &self.names),
             ended: frame.ended,
             ..Report::without_requests(frame.ended_by, frame.started, "")
         };
@@ -120,7 +119,7 @@ impl Tally {
         // What was warmed ended with the app.
         let is_gone = frame.obstacle == Some(Obstacle::Refusal);
         report.success = !is_gone && is_success(&report, frame.success_threshold);
-        let clauses = clauses::of(&report, &self.samples, frame.obstacle);
+        let clauses = clauses::of(&report, (&self.samples, &self.names), frame.obstacle);
         report.message = one_line(&(report.summary() + &clauses));
         report
     }

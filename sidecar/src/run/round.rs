@@ -20,6 +20,7 @@ use crate::{
         course::{Bounds, Course, Departure, Landing, Next},
         goal::Goal,
         outcome::{Failure, Outcome},
+        patience::SHORTEST_TRY,
         question::Question,
         restraint::Obstacle,
         schedule::Schedule,
@@ -56,11 +57,11 @@ enum Landed {
 }
 
 impl<'a> Round<'a> {
-    /// All requests of the errand, to `sender`'s address, none of which leaves after `end`.
-    pub(super) fn new(errand: &'a Errand, sender: &'a Sender, end: Instant) -> Self {
+    /// All requests of the errand, to `sender`'s address, none of which leaves once `limit` is over.
+    pub(super) fn new(errand: &'a Errand, sender: &'a Sender, limit: Duration) -> Self {
         let (schedule, start) = (Schedule::of(&errand.plan), Instant::now());
         let bounds = Bounds {
-            limit: end.saturating_duration_since(start).min(schedule.duration()),
+            limit,
             slots: errand.plan.limits.concurrency as usize,
             retries: errand.plan.limits.retries,
         };
@@ -72,7 +73,7 @@ impl<'a> Round<'a> {
             start,
             course,
             goal: Goal::of(&errand.plan),
-            tally: Tally::default(),
+            tally: Tally::of(errand.script.names()),
         }
     }
 
@@ -163,7 +164,7 @@ impl From<Round<'_>> for Tally {
 /// Asks the app whether it takes connections. One that says nothing does: it is slow, and no reason to hold back.
 async fn ask(sender: &Sender) -> Landed {
     let address = sender.address();
-    let answer = probe::ask(&Question::of_port(address.port()), address).await;
+    let answer = probe::ask(&Question::of_port(address.port()), address, SHORTEST_TRY).await;
     Landed::Question(answer == Err(Outcome::Failed(Failure::Refused)))
 }
 

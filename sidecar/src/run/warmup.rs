@@ -30,10 +30,10 @@ pub(super) async fn warm_up(errand: &Errand, app: IpAddr) -> Report {
     log!("sending {} requests over {:?}", schedule.count(), schedule.duration());
     let started = SystemTime::now();
     let end = Instant::now() + schedule.duration();
-    let (mut app, mut restarts, mut held_back) = (app, 0, Duration::ZERO);
+    let (mut app, mut left, mut restarts, mut held_back) = (app, schedule.duration(), 0, Duration::ZERO);
     loop {
         let sender = Sender::to(SocketAddr::new(app, errand.plan.port), errand.plan.limits.connections);
-        let mut round = Round::new(errand, &sender, end);
+        let mut round = Round::new(errand, &sender, left);
         let ended = round.run().await;
         held_back += round.held_back();
         let (ended_by, obstacle) = match ended {
@@ -41,6 +41,7 @@ pub(super) async fn warm_up(errand: &Errand, app: IpAddr) -> Report {
             Ended::Gone => match return_of_app(errand, end, &mut held_back).await {
                 Some(back) => {
                     (app, restarts) = (back, restarts + 1);
+                    left = end.saturating_duration_since(Instant::now());
                     continue;
                 }
                 None => (EndedBy::Time, Some(Obstacle::Refusal)),
@@ -58,9 +59,7 @@ pub(super) async fn warm_up(errand: &Errand, app: IpAddr) -> Report {
             started,
             ended: SystemTime::now(),
         };
-        let mut tally = Tally::from(round);
-        let paths = tally.paths(&errand.plan);
-        return Report { paths, ..tally.report(frame) };
+        return Tally::from(round).report(frame);
     }
 }
 

@@ -15,7 +15,7 @@ use proto::{
     },
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::{
     Code, Request, Response, Status,
     transport::{Identity, Server, ServerTlsConfig},
@@ -33,6 +33,8 @@ pub(crate) struct Desk {
     /// Codes of the next submissions; when there is none left they are taken.
     pub(crate) refusals: VecDeque<Code>,
     pub(crate) directive: Directive,
+    /// How many of the next submissions get no answer.
+    pub(crate) unanswered: u32,
 }
 
 /// A running control plane.
@@ -40,6 +42,7 @@ pub(crate) struct ControlPlane {
     pub(crate) address: SocketAddr,
     pub(crate) ca: String,
     pub(crate) desk: Arc<Mutex<Desk>>,
+    server: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
 impl ControlPlane {
@@ -64,8 +67,14 @@ impl ControlPlane {
                 Some((stream, listener))
             }
         });
-        tokio::spawn(server.serve_with_incoming(incoming));
-        Self { address, ca: authority.pem.clone(), desk }
+        let server = tokio::spawn(server.serve_with_incoming(incoming));
+        Self { address, ca: authority.pem.clone(), desk, server }
+    }
+
+    /// Takes no connection any more; those that it has live on.
+    pub(crate) async fn stop(&mut self) {
+        self.server.abort();
+        _ = (&mut self.server).await;
     }
 
     /// The only report.
@@ -116,8 +125,17 @@ impl WarmupService for Service {
         &self,
         request: Request<SubmitReportRequest>,
     ) -> Result<Response<SubmitReportResponse>, Status> {
+        let is_unanswered = {
+            let mut desk = self.0.lock().unwrap();
+            desk.tokens.push(token(&request));
+            let is_unanswered = desk.unanswered > 0;
+            desk.unanswered = desk.unanswered.saturating_sub(1);
+            is_unanswered
+        };
+        if is_unanswered {
+            std::future::pending::<()>().await;
+        }
         let mut desk = self.0.lock().unwrap();
-        desk.tokens.push(token(&request));
         if let Some(code) = desk.refusals.pop_front() {
             return Err(Status::new(code, "not now"));
         }

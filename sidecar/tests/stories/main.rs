@@ -3,13 +3,18 @@
 
 mod app;
 mod back_to_back;
+mod calls;
 mod connections;
 mod control_plane;
+mod frames;
+mod hostile;
+mod logs;
 mod process;
 mod protocols;
 mod refusing;
 mod reporting;
 mod sending;
+mod services;
 mod setting;
 mod stable;
 mod versions;

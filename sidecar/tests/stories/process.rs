@@ -1,6 +1,9 @@
 //! The program itself: whatever it is doing, SIGTERM ends it at once with 0, and nothing else ends it.
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -10,6 +13,7 @@ use nix::{
     unistd::Pid,
 };
 use proto::names::PLAN_ENV;
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     net::TcpListener,
@@ -23,14 +27,41 @@ use crate::{
     setting::{Setting, plan},
 };
 
-struct Process {
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kube-booster-sidecar");
+
+/// The running program; it is killed when this is dropped.
+pub(crate) struct Process {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
+    _folder: Option<TempDir>,
 }
 
 impl Process {
     fn start(setting: &Setting) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kube-booster-sidecar"))
+        Self::start_from(Path::new(PROGRAM), setting, None)
+    }
+
+    /// The same where no other program lies beside it, so that it parks as itself.
+    pub(crate) fn start_alone(setting: &Setting) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let program = folder.path().join("kube-booster-sidecar");
+        fs::hard_link(PROGRAM, &program).unwrap();
+        Self::start_from(&program, setting, Some(folder))
+    }
+
+    /// The same beside a waiting program of this text.
+    fn start_beside(script: &str, setting: &Setting) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let program = folder.path().join("kube-booster-sidecar");
+        fs::hard_link(PROGRAM, &program).unwrap();
+        let parked = folder.path().join("kube-booster-park");
+        fs::write(&parked, script).unwrap();
+        fs::set_permissions(&parked, fs::Permissions::from_mode(0o755)).unwrap();
+        Self::start_from(&program, setting, Some(folder))
+    }
+
+    fn start_from(program: &Path, setting: &Setting, folder: Option<TempDir>) -> Self {
+        let mut child = Command::new(program)
             .env_clear()
             .envs(&setting.variables)
             .stderr(Stdio::piped())
@@ -38,23 +69,33 @@ impl Process {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, lines }
+        Self { child, lines, _folder: folder }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// Waits until the program says `text`; gives that line.
-    async fn says(&mut self, text: &str) -> String {
+    pub(crate) async fn says(&mut self, text: &str) -> String {
+        self.all_until(text).await.pop().unwrap()
+    }
+
+    /// What the program says up to `text`.
+    pub(crate) async fn all_until(&mut self, text: &str) -> Vec<String> {
         let mut said = Vec::new();
-        let line = async {
+        let last = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
-                if line.contains(text) {
-                    return line;
-                }
                 said.push(line);
+                if said.last().is_some_and(|line| line.contains(text)) {
+                    return;
+                }
             }
             panic!("the program ended without {text:?}");
         };
-        let line = timeout(Duration::from_secs(10), line).await;
-        line.unwrap_or_else(|_| panic!("no {text:?} among {said:#?}"))
+        let in_time = timeout(Duration::from_secs(30), last).await;
+        assert!(in_time.is_ok(), "no {text:?} among {said:#?}");
+        said
     }
 
     async fn ends_at_once_by(mut self, signal: Signal) {
@@ -129,6 +170,42 @@ async fn a_missing_variable_is_named_and_parks() {
         let mut process = Process::start(&setting);
         let line = process.says("is not set").await;
         assert!(line.contains(variable), "{line}");
+        process.ends_at_once_by(Signal::SIGTERM).await;
+    }
+}
+
+#[tokio::test]
+async fn it_ends_while_its_report_is_refused() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    control_plane.desk.lock().unwrap().refusals = [tonic::Code::Unavailable; 100].into();
+    let setting = Setting::new(&plan(app.port, 2, 20), &control_plane);
+    let mut process = Process::start(&setting);
+    process.says("report not taken").await;
+    process.ends_at_once_by(Signal::SIGTERM).await;
+}
+
+#[tokio::test]
+async fn after_its_report_it_becomes_the_program_beside_it() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    let setting = Setting::new(&plan(app.port, 2, 20), &control_plane);
+    let script = "#!/bin/sh\necho \"$$ waits; its plan is '$KUBE_BOOSTER_PLAN'\" >&2\nexec sleep 60\n";
+    let mut process = Process::start_beside(script, &setting);
+    process.says("report recorded; parked").await;
+    // The same process, without what the sidecar was told.
+    let line = process.says("waits").await;
+    assert_eq!(line, format!("{} waits; its plan is ''", process.id()));
+}
+
+#[tokio::test]
+async fn without_a_program_beside_it_that_runs_it_parks_as_itself() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    let setting = Setting::new(&plan(app.port, 2, 20), &control_plane);
+    let processes = [Process::start_alone(&setting), Process::start_beside("no program", &setting)];
+    for mut process in processes {
+        process.says("waiting in this process").await;
         process.ends_at_once_by(Signal::SIGTERM).await;
     }
 }

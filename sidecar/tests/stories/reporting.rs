@@ -4,14 +4,14 @@ use std::{fs, time::Duration};
 
 use proto::{
     names::{PLAN_ENV, REPORT_FILE, TOKEN_FILE},
-    plan::Plan,
+    plan::{Limits, MAX_CONCURRENCY, MAX_REQUESTS, Plan},
     report::{EndedBy, Reason, Record, Report},
     v1::{Directive, Progress},
 };
 use sidecar::ground::patience::Patience;
 use tokio::{
     net::{TcpListener, TcpSocket},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tonic::Code;
 
@@ -119,6 +119,7 @@ async fn a_control_plane_that_says_nothing_holds_up_no_warm_up() {
     let address = mute.local_addr().unwrap().to_string();
     let patience = Patience {
         start: Duration::from_millis(10),
+        word: Duration::from_millis(100),
         report: Duration::from_millis(100),
         ..Patience::default()
     };
@@ -135,6 +136,98 @@ async fn a_control_plane_with_a_foreign_certificate_gets_no_report() {
     Setting::at(&plan(app.port, 2, 20), &address, &Authority::new().pem).live_with(&patience).await;
     let desk = control_plane.desk.lock().unwrap();
     assert!(desk.tokens.is_empty() && desk.connections > 0, "{desk:?}");
+}
+
+#[tokio::test]
+async fn a_control_plane_that_answers_nothing_is_asked_again() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    control_plane.desk.lock().unwrap().unanswered = 2;
+    let patience = Patience { answer: Duration::from_millis(300), ..Patience::default() };
+    Setting::new(&plan(app.port, 2, 20), &control_plane).live_with(&patience).await;
+    assert_eq!(control_plane.report().request_count, 2);
+    assert_eq!(app.paths().len(), 2);
+}
+
+#[tokio::test]
+async fn a_control_plane_that_is_replaced_with_another_certificate_gets_the_report() {
+    let app = App::start(|_| Reply::After(Duration::from_millis(300), 200)).await;
+    let authority = Authority::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut first = ControlPlane::on(listener, &authority);
+    first.desk.lock().unwrap().refusals = [Code::Unavailable; 1_000].into();
+    let setting = Setting::new(&plan(app.port, 1, 10), &first);
+    let replacement = async {
+        while first.desk.lock().unwrap().tokens.len() < 2 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        first.stop().await;
+        ControlPlane::on(TcpListener::bind(address).await.unwrap(), &authority)
+    };
+    let ((), second) = tokio::join!(setting.live(), replacement);
+    assert_eq!((second.report().request_count, app.paths().len()), (1, 1));
+}
+
+/// How often the sidecar connects within a second to a control plane that closes each connection at once.
+async fn tries_in_a_second() -> u32 {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let setting = Setting::at(&plan(app.port, 2, 20), &address, &Authority::new().pem);
+    let patience = Patience { report: Duration::from_secs(1), ..Patience::default() };
+    let mut tries = 0;
+    let count = async {
+        while listener.accept().await.is_ok() {
+            tries += 1;
+        }
+    };
+    tokio::select! {
+        () = setting.live_with(&patience) => {}
+        () = count => {}
+    }
+    tries
+}
+
+#[tokio::test]
+async fn a_control_plane_that_closes_connections_is_not_hammered() {
+    let start = Instant::now();
+    let tries = tries_in_a_second().await;
+    // Pauses of 50, 100, 200 and 400 ms at least, and some tries while the app was waited for; a slow machine has more time.
+    let most = 12 + u32::try_from(start.elapsed().as_secs()).unwrap();
+    assert!((2..=most).contains(&tries), "{tries} tries");
+}
+
+#[tokio::test]
+async fn a_token_that_comes_late_is_waited_for() {
+    let app = App::start(|_| Reply::Status(200)).await;
+    let control_plane = ControlPlane::start().await;
+    let setting = Setting::new(&plan(app.port, 2, 20), &control_plane);
+    let token = setting.mount.path().join(TOKEN_FILE);
+    fs::remove_file(&token).unwrap();
+    let late = async {
+        while app.paths().len() < 2 {
+            sleep(Duration::from_millis(5)).await;
+        }
+        sleep(Duration::from_millis(200)).await;
+        fs::write(&token, "late").unwrap();
+    };
+    tokio::join!(setting.live(), late);
+    assert_eq!(control_plane.report().request_count, 2);
+    assert_eq!(control_plane.desk.lock().unwrap().tokens, ["Bearer late"]);
+}
+
+#[tokio::test]
+async fn a_plan_beyond_the_caps_is_carried_out_within_them() {
+    let app = App::start(|_| Reply::After(Duration::from_millis(5), 200)).await;
+    let control_plane = ControlPlane::start().await;
+    let mut plan = plan(app.port, u32::MAX, 300);
+    plan.limits = Limits { concurrency: u32::MAX, success_threshold: 0.0, ..Limits::default() };
+    Setting::new(&plan, &control_plane).live().await;
+    let report = control_plane.report();
+    assert_eq!(report.planned_count, MAX_REQUESTS);
+    assert!(report.request_count <= MAX_REQUESTS, "{}", report.message);
+    assert!(app.seen.lock().unwrap().most_in_flight <= MAX_CONCURRENCY as usize);
 }
 
 #[tokio::test]

@@ -76,6 +76,16 @@ async fn a_request_lost_with_a_kept_connection_goes_out_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_the_app_may_have_acted_on_goes_out_once() {
+    let app = App::start(|index| if index == 2 { Reply::Close } else { Reply::Status(200) }).await;
+    let mut plan = plan(app.port, 5, 50);
+    plan.steps[0].requests[0].method = "POST".to_owned();
+    let report = carry_out(&plan).await;
+    assert_eq!((report.request_count, report.failed_count, app.paths().len()), (5, 1, 5));
+    assert!(report.message.ends_with("; 1 x connection closed"), "{}", report.message);
+}
+
+#[tokio::test]
 async fn an_app_that_answers_nothing_on_a_fresh_connection_fails() {
     let (report, app) = warm(4, 40, |_| Reply::Close).await;
     assert_eq!((report.failed_count, report.success), (4, false));

@@ -7,8 +7,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
-use http_body_util::Full;
+use http::{Method, Request, Response, Version, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -42,7 +42,10 @@ pub(crate) struct Seen {
     pub(crate) version: Version,
     pub(crate) authority: Option<String>,
     pub(crate) host: Option<String>,
+    pub(crate) method: Method,
     pub(crate) path: String,
+    pub(crate) kind: Option<String>,
+    pub(crate) body: Bytes,
     /// Whence the connection came.
     pub(crate) peer: SocketAddr,
 }
@@ -115,9 +118,12 @@ where
 {
     let (done, served) = tokio::sync::watch::channel(0);
     let answer = |request: Request<Incoming>| {
-        note(&request, peer, &seen);
         done.send_modify(|served| *served += 1);
-        async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; manner.body])))) }
+        let seen = Arc::clone(&seen);
+        async move {
+            note(request, peer, &seen).await;
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(vec![b'x'; manner.body]))))
+        }
     };
     let builder = auto::Builder::new(TokioExecutor::new());
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service_fn(answer)));
@@ -135,15 +141,14 @@ where
     let _ = connection.await;
 }
 
-fn note(request: &Request<Incoming>, peer: SocketAddr, seen: &Mutex<Vec<Seen>>) {
-    let host = request.headers().get("host").map(|host| host.to_str().unwrap().to_owned());
-    seen.lock().unwrap().push(Seen {
-        version: request.version(),
-        authority: request.uri().authority().map(ToString::to_string),
-        host,
-        path: request.uri().path().to_owned(),
-        peer,
-    });
+async fn note(request: Request<Incoming>, peer: SocketAddr, seen: &Mutex<Vec<Seen>>) {
+    let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (host, kind) = (text("host"), text(CONTENT_TYPE.as_str()));
+    let (version, method) = (request.version(), request.method().clone());
+    let authority = request.uri().authority().map(ToString::to_string);
+    let path = request.uri().path().to_owned();
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    seen.lock().unwrap().push(Seen { version, authority, host, method, path, kind, body, peer });
 }
 
 fn acceptor(takes_http2: bool) -> TlsAcceptor {

@@ -72,12 +72,31 @@ async fn an_app_that_listens_on_the_pods_address_alone_is_warmed_there() {
 }
 
 #[tokio::test]
+async fn an_app_on_ipv6_alone_is_warmed_there() {
+    let control_plane = ControlPlane::start().await;
+    let app = App::on(TcpListener::bind("[::1]:0").await.unwrap(), |_| Reply::Status(200));
+    Setting::new(&plan(app.port, 1, 10), &control_plane).live().await;
+    assert_eq!(control_plane.report().failed_count, 0);
+    assert!(app.seen.lock().unwrap().requests[0].1.contains(&format!("host: [::1]:{}", app.port)));
+}
+
+#[tokio::test]
 async fn a_probe_that_gets_no_answer_is_asked_again() {
     let control_plane = ControlPlane::start().await;
     let app = App::start(|index| if index == 0 { Reply::Silent } else { Reply::Status(200) }).await;
     let plan = Plan { wait: http_probe(app.port), ..plan(app.port, 1, 10) };
     Setting::new(&plan, &control_plane).live().await;
     assert_eq!(app.paths(), ["/up", "/up", "/"]);
+}
+
+#[tokio::test]
+async fn an_app_that_needs_more_than_a_second_for_each_answer_is_warmed() {
+    let control_plane = ControlPlane::start().await;
+    let app = App::start(|_| Reply::After(Duration::from_millis(1_300), 200)).await;
+    let plan = Plan { wait: http_probe(app.port), ..plan(app.port, 1, 10) };
+    Setting::new(&plan, &control_plane).live().await;
+    assert_eq!(control_plane.report().failed_count, 0);
+    assert_eq!(app.paths().last().map(String::as_str), Some("/"));
 }
 
 #[tokio::test]

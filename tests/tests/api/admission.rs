@@ -76,7 +76,7 @@ async fn stored_with_all(world: Arc<World>) -> anyhow::Result<()> {
     let plan = proto::plan::Plan::from_env_value(plan)?;
     let paths: Vec<_> = plan.steps[0].requests.iter().map(|request| request.path.as_str()).collect();
     ensure!(paths == ["/$(HOME)", "/b"] && plan.port == 8080);
-    ensure!(world.metrics().await?.contains(r#"kube_booster_injections_total{result="injected",reason=""}"#));
+    ensure!(world.metric(r#"kube_booster_injections_total{result="injected",reason=""}"#).await? >= 1.0);
     Ok(())
 }
 
@@ -142,11 +142,9 @@ async fn bad_annotation(world: Arc<World>) -> anyhow::Result<()> {
 
 async fn not_built(world: Arc<World>) -> anyhow::Result<()> {
     let pods = namespace(&world.api.client().await?, "not-built", json!({})).await?;
-    let later = json!({"warmup-protocol": "grpc"});
+    let later = json!({"warmup-config": "big"});
     let printed = kubectl_create(&world, "not-built", &annotated("web", 8080, &later))?;
-    ensure!(
-        printed.contains(r#"kube-booster.io/warmup-protocol: "grpc" is not supported by this version yet"#)
-    );
+    ensure!(printed.contains(r#"kube-booster.io/warmup-config: "big" is not supported by this version yet"#));
     ensure!(!is_injected(&pods.get("web").await?));
     Ok(())
 }

@@ -51,7 +51,7 @@ async fn verified() -> anyhow::Result<()> {
     let ca = published_ca(&world.api.client().await?).await?;
     let caller = |certificate: Option<&(String, String)>| {
         let certificate = certificate.map(|(chain, key)| (chain.as_str(), key.as_str()));
-        Caller::with_certificate(world.webhook_port, Ipv4Addr::LOCALHOST, &ca, certificate)
+        Caller::with_certificate(world.ports.webhook, Ipv4Addr::LOCALHOST, &ca, certificate)
     };
     let (of_ours, of_other) = (certificate(&ours)?, certificate(&other)?);
     let with = caller(Some(&of_ours))?;

@@ -34,6 +34,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     [healing::trials(), rotation::trials(), files::trials(), trust::trials()].into_iter().flatten().collect()
 }
 
+pub(crate) fn undisturbed() -> Vec<Trial> {
+    healing::undisturbed()
+}
+
 fn secrets(client: &Client) -> Api<Secret> {
     Api::namespaced(client.clone(), NAMESPACE)
 }

@@ -43,7 +43,7 @@ async fn all_attacks() -> anyhow::Result<()> {
     let world = Arc::new(World::start(&[]).await?);
     let target = Target {
         attacker: Caller::new(&world, Ipv4Addr::new(127, 0, 0, 66)).await?,
-        others: [world.health_port, world.report_port],
+        others: [world.ports.health, world.ports.report],
     };
     println!("{:44} {}  memory in MiB: before, at most, after", "", well_behaved::COLUMNS);
     let mut broken = Vec::new();
@@ -61,7 +61,7 @@ async fn withstand(world: &World, target: &Target, name: &str, attack: Attack) -
     let (before, _) = world.memory()?;
     let attacking = launch(target.clone(), attack);
     let served = well_behaved::calls(world, ATTACK).await?;
-    let health = http_get(world.health_port, "/readyz").await;
+    let health = http_get(world.ports.health, "/readyz").await;
     tokio::task::spawn_blocking(move || attacking.join())
         .await?
         .map_err(|_| anyhow::anyhow!("the attacker panicked"))?;

@@ -52,7 +52,7 @@ async fn one_leads() -> anyhow::Result<()> {
     eventually("the other one leads", SOON, async || Ok(leads(&other.metrics().await?).then_some(())))
         .await?;
     let took = killed.elapsed();
-    ensure!(took > RETRY && took < LEASE + 2 * RETRY, "after {took:?}");
+    ensure!(took > RETRY && took < 2 * LEASE, "after {took:?}");
     println!("killed: another replica led after {took:?}");
 
     world.start_control_plane().await?;
@@ -65,7 +65,8 @@ async fn one_leads() -> anyhow::Result<()> {
         anyhow::Ok(asked.elapsed())
     });
     let took = took?;
-    ensure!(ended?.success() && took < 2 * RETRY, "after {took:?}");
+    // A lease that was not given back would have to run out.
+    ensure!(ended?.success() && took < LEASE, "after {took:?}");
     println!("terminated: another replica led after {took:?}");
     Ok(())
 }
@@ -95,7 +96,7 @@ async fn lingers() -> anyhow::Result<()> {
         world.connect_to_webhook().await.context("a new connection while the replica lingers")?;
         index += 1;
     }
-    ensure!(index > 3, "{index}");
+    ensure!(index > 0, "no pod in time");
     let ended = world.terminate_control_plane().await?;
     ensure!(ended.success(), "{ended} {}", world.log());
     Ok(())

@@ -50,9 +50,9 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(if conclusion.has_failed() { conclusion.exit_code() } else { undisturbed.exit_code() })
 }
 
-/// Tests that take all that the machine has: after the others, one by one.
+/// Tests that take all that the machine has, or promise a time: after the others, one by one.
 fn undisturbed() -> Vec<Trial> {
-    hostile::trials().into_iter().chain(overload::trials()).collect()
+    [certificates::undisturbed(), hostile::trials(), overload::trials()].into_iter().flatten().collect()
 }
 
 /// All tests; without a world, those that need it are ignored.

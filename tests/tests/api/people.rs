@@ -128,7 +128,7 @@ async fn grpcurl(world: Arc<World>) -> anyhow::Result<()> {
     submit(&world, &pod_token(&client, &pod, AUDIENCE).await?, &good_report()).await??;
     let ca = world.api.folder().join("reports-ca.crt");
     std::fs::write(&ca, published_ca(&client).await?)?;
-    let (viewer, address) = (viewer(&world, "grpcurl").await?, format!("localhost:{}", world.report_port));
+    let (viewer, address) = (viewer(&world, "grpcurl").await?, format!("localhost:{}", world.ports.report));
     let run = |arguments: &[&str]| -> anyhow::Result<String> {
         let mut command = Command::new(programs::kubernetes("grpcurl")?);
         let output = command.arg("-cacert").arg(&ca).args(arguments).output()?;

@@ -104,7 +104,7 @@ async fn webhook_silent() -> anyhow::Result<()> {
     let untouched = create(&pods, &annotated("meanwhile", 8080, &json!({}))).await?;
     let took = start.elapsed();
     world.signal_control_plane("CONT")?;
-    ensure!(container(&untouched).is_err() && took < Duration::from_secs(7), "after {took:?}");
+    ensure!(container(&untouched).is_err() && took < Duration::from_secs(9), "after {took:?}");
     create_until(&pods, &annotated("again", 8080, &json!({})), SOON, |pod| container(pod).is_ok()).await?;
     Ok(())
 }
@@ -128,6 +128,8 @@ async fn refused_patch() -> anyhow::Result<()> {
     let refused =
         submit(&world, &token, &good_report()).await?.err().context("a report that is not stored")?;
     ensure!(refused.code() == Code::Unavailable, "{refused:?}");
+    let failures = r#"kube_booster_gate_patch_failures_total{cause="refused"}"#;
+    ensure!(world.metric(failures).await? >= 1.0, "a refused patch is counted");
     ensure!(condition(&pods.get("web").await?).is_none_or(|condition| condition.status == "False"));
     world.api.kubectl(&["create", "--filename", &binding.display().to_string()])?;
     let (condition, _) = opened(&pods, "web", SOON).await?;

@@ -20,6 +20,8 @@ use tests::{
 pub(crate) fn trials(world: Option<&Arc<World>>) -> Vec<Trial> {
     vec![
         trial("a pod is warmed, reported and opened", SOON, world, warmed),
+        trial("the gRPC method of an annotated pod is called with its payload", SOON, world, called),
+        trial("a pod is warmed back to back over several connections", SOON, world, quick),
         trial("an app that fails its warm-up goes into service all the same", SOON, world, failing),
         trial("a sidecar that starts again after its report sends nothing more", SOON, world, parked),
         trial("a bad plan is reported and is no crash loop", SOON, world, bad_plan),
@@ -60,6 +62,48 @@ async fn warmed(world: Arc<World>) -> anyhow::Result<()> {
     let headers = &seen[0].headers;
     ensure!(headers["user-agent"] == "kube-booster/1.0" && headers["x-warmup-request"] == "true");
     ensure!(headers["traceparent"].to_str()?.ends_with("-00"), "not sampled");
+    Ok(())
+}
+
+/// The app is the control plane's own report server, which has health and reflection over TLS.
+async fn called(world: Arc<World>) -> anyhow::Result<()> {
+    let client = world.api.client().await?;
+    let pods = namespace(&client, "called", json!({})).await?;
+    for (name, method, payload, message, statuses) in [
+        ("served", "Check", r#"{"service": "kube_booster.v1.ReportService"}"#, "4/4 requests succeeded", 4),
+        ("refused", "Check", r#"{"service": "$(X)"}"#, "4 x gRPC NOT_FOUND", 4),
+        ("streams", "Watch", "{}", "grpc.health.v1.Health/Watch: it streams", 0),
+    ] {
+        let settings = json!({
+            "warmup-protocol": "grpc", "warmup-grpc-method": format!("grpc.health.v1.Health/{method}"),
+            "warmup-grpc-payload": payload, "warmup-requests": "4", "warmup-duration": "200ms",
+        });
+        let pod = create(&pods, &annotated(name, world.ports.report, &settings)).await?;
+        let _sidecar = Sidecar::of(&client, &pod).await?;
+        let (condition, record) = opened(&pods, name, SOON).await?;
+        let reason = if name == "served" { "WarmupSucceeded" } else { "WarmupFailed" };
+        ensure!(condition.reason.as_deref() == Some(reason), "{condition:?}");
+        ensure!(record.report.message.contains(message), "{}", record.report.message);
+        ensure!(
+            record.report.statuses.get(&200).copied().unwrap_or_default() == statuses,
+            "{:?}",
+            record.report
+        );
+    }
+    Ok(())
+}
+
+async fn quick(world: Arc<World>) -> anyhow::Result<()> {
+    let app = App::answering(200).await?;
+    let settings = json!({"warmup-requests": "200", "warmup-timeout": "1m", "warmup-connections": "5"});
+    let (client, pods, pod) = pod(&world, "quick", app.port(), settings).await?;
+    let _sidecar = Sidecar::of(&client, &pod).await?;
+    let (condition, record) = opened(&pods, "web", SOON).await?;
+    ensure!(condition.reason.as_deref() == Some("WarmupSucceeded"), "{condition:?}");
+    let report = record.report;
+    ensure!((report.request_count, report.failed_count, report.connections) == (200, 0, 5), "{report:?}");
+    ensure!((report.ended_by, report.held_back, report.restarts) == (EndedBy::Count, None, 0), "{report:?}");
+    ensure!(report.service_time.is_some(), "{report:?}");
     Ok(())
 }
 

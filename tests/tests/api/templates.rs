@@ -130,7 +130,11 @@ fn wrong() -> Vec<(Value, &'static str)> {
         ),
         (
             on("warmup-protocol", "grpc"),
-            r#"kube-booster.io/warmup-protocol: "grpc" is not supported by this version yet; leave it out or use http"#,
+            "kube-booster.io/warmup-grpc-method: is missing, and protocol grpc needs it; use a method such as",
+        ),
+        (
+            on("warmup-grpc-method", "a.B/C"),
+            "kube-booster.io/warmup-grpc-method: for protocol grpc alone; set kube-booster.io/warmup-protocol: grpc",
         ),
         (
             on("warmup-config", "big"),

@@ -212,7 +212,7 @@ async fn grpcurl(world: Arc<World>) -> anyhow::Result<()> {
         .arg("-cacert")
         .arg(&ca)
         .args(["-max-time", "3", "-H", &format!("authorization: Bearer {token}")])
-        .args(["-d", r#"{"namespace": "grpcurl-watch"}"#, &format!("localhost:{}", world.report_port)])
+        .args(["-d", r#"{"namespace": "grpcurl-watch"}"#, &format!("localhost:{}", world.ports.report)])
         .arg("kube_booster.v1.ReportService/WatchReports")
         .output()?;
     let text = String::from_utf8(output.stdout)?;

@@ -5,6 +5,7 @@
 
 mod fallback;
 mod faults;
+mod parked;
 mod replicas;
 mod story;
 mod uninstall;
@@ -48,6 +49,7 @@ fn trials(cluster: Option<&Arc<Cluster>>) -> Vec<Trial> {
     let groups = [
         story::trials(cluster),
         faults::trials(cluster),
+        parked::trials(cluster),
         replicas::trials(cluster),
         upgrade::trials(cluster),
         fallback::trials(cluster),

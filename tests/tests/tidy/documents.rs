@@ -109,7 +109,7 @@ fn every_test_that_a_document_names_is_there() {
     }
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder of the checkout").filter_map(Result::ok);
     let paths = entries.map(|entry| entry.path());
     let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());

@@ -49,9 +49,13 @@ fn docker_makes_the_same_image() {
         let program = &call[1];
         assert_eq!(instructions(image, "ENTRYPOINT"), [format!("[\"/{program}\"]")]);
         assert_eq!(instructions(image, "USER"), ["65532:65532"]);
+        let beside = call.windows(2).filter(|pair| pair[0] == "--file");
+        let beside = beside.filter_map(|pair| pair[1].trim_matches('"').rsplit('/').next());
+        let copies = [program.as_str()].into_iter().chain(beside);
+        let copies = copies.map(|program| format!("--from=build /image/{program} /{program}"));
         assert_eq!(
             instructions(image, "COPY"),
-            [". .".to_owned(), format!("--from=build /image/{program} /{program}")]
+            [". .".to_owned()].into_iter().chain(copies).collect::<Vec<_>>()
         );
         let ports: Vec<&str> =
             call.windows(2).filter(|pair| pair[0] == "--port").map(|pair| pair[1].as_str()).collect();

@@ -84,7 +84,7 @@ fn roots(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_rust_file_belongs_to_a_module() {
-    for name in ["proto", "control-plane", "sidecar", "tests", "hack/demo-app"] {
+    for name in ["proto", "control-plane", "sidecar", "sidecar/park", "tests", "hack/demo-app"] {
         let folder = checkout().join(name);
         let mut files = BTreeSet::new();
         rust_files(&folder.join("src"), &mut files);

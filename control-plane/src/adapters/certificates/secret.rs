@@ -1,4 +1,4 @@
-//! The Secret that holds our CAs, and the `ConfigMap` with their public half for people.
+//! Where our CAs are kept: a Secret, beside a `ConfigMap` with their public half for people.
 
 use std::collections::BTreeMap;
 

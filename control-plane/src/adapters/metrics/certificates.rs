@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Metrics;
+use super::{Metrics, show};
 
 #[derive(Debug, Default)]
 pub(super) struct Certificates {
@@ -37,6 +37,9 @@ impl Certificates {
             "Looks at certificates that ended in an error, by what was looked at",
             own.failures.clone(),
         );
+        for what in ["ca_secret", "files", "ca_bundle", "report_service"] {
+            show(&own.failures, &FailureLabels { what });
+        }
         own
     }
 }

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Metrics;
+use super::{Metrics, show};
 use crate::ground::{observed::Cause, pauses::Barriers};
 
 #[derive(Debug, Default)]
@@ -30,6 +30,11 @@ impl Fallbacks {
             "Sidecars that did not run, by what kept them from it and what became of the exchange of their image",
             own.exchanges.clone(),
         );
+        for cause in Cause::ALL {
+            for result in ["exchanged", "refused", "failed", "no_image"] {
+                show(&own.exchanges, &ExchangeLabels { cause: cause.label(), result });
+            }
+        }
         all.register(
             "injection_paused_namespaces",
             "Namespaces in which injection is paused, because sidecars did not run there",
@@ -72,6 +77,7 @@ mod tests {
             &metrics,
             &[
                 r#"kube_booster_sidecar_exchanges_total{cause="pull",result="exchanged"} 1"#,
+                r#"kube_booster_sidecar_exchanges_total{cause="crash",result="no_image"} 0"#,
                 "kube_booster_injection_paused_namespaces 0",
                 "kube_booster_injection_paused_everywhere 0",
             ],

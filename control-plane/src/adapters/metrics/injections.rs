@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Metrics;
+use super::{Metrics, show};
 use crate::ground::injection::{Decision, Skip};
 
 #[derive(Debug, Default)]
@@ -28,6 +28,9 @@ impl Injections {
             "Pods that asked for a warm-up, by what became of them",
             own.decided.clone(),
         );
+        for (result, reason) in [("injected", ""), ("error", "internal")] {
+            show(&own.decided, &DecisionLabels { result, reason });
+        }
         own
     }
 
@@ -72,6 +75,7 @@ mod tests {
                 r#"kube_booster_injections_total{result="error",reason="internal"} 1"#,
             ],
         );
-        assert_eq!(metrics.encode().matches("kube_booster_injections_total{").count(), 2);
+        check(&metrics, &[r#"kube_booster_injections_total{result="injected",reason=""} 0"#]);
+        assert_eq!(metrics.encode().matches("kube_booster_injections_total{").count(), 3);
     }
 }

@@ -12,7 +12,7 @@ use prometheus_client::{
 };
 use proto::report::{Quantiles, Reason, Report};
 
-use super::{Metrics, latencies};
+use super::{Metrics, latencies, show};
 
 #[derive(Debug)]
 pub(super) struct Warmups {
@@ -22,6 +22,7 @@ pub(super) struct Warmups {
     latency: Family<PhaseLabels, Histogram, fn() -> Histogram>,
     active_pods: Family<ActiveLabels, Gauge>,
     gates_opened: Family<ReasonLabels, Counter>,
+    patch_failures: Family<CauseLabels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,6 +53,11 @@ struct ReasonLabels {
     reason: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CauseLabels {
+    cause: &'static str,
+}
+
 impl Warmups {
     pub(super) fn register(all: &mut Registry) -> Self {
         let own = Self {
@@ -61,6 +67,7 @@ impl Warmups {
             latency: Family::new_with_constructor(latencies),
             active_pods: Family::default(),
             gates_opened: Family::default(),
+            patch_failures: Family::default(),
         };
         all.register("warmup", "Warm-ups that ended, by result", own.ended.clone());
         all.register("warmup_requests", "Warm-up requests that were completed", own.requests.clone());
@@ -77,12 +84,40 @@ impl Warmups {
             own.latency.clone(),
         );
         all.register("warmup_active_pods", "Pods that are being warmed", own.active_pods.clone());
+        own.register_gates(all);
+        own
+    }
+
+    fn register_gates(&self, all: &mut Registry) {
         all.register(
             "gate_opened",
             "Gates that were opened, by the condition's reason",
-            own.gates_opened.clone(),
+            self.gates_opened.clone(),
         );
-        own
+        all.register(
+            "gate_patch_failures",
+            "Patches that should have opened a gate and did not; they are tried again",
+            self.patch_failures.clone(),
+        );
+        for reason in Reason::ALL {
+            show(&self.gates_opened, &ReasonLabels { reason: reason.to_string() });
+        }
+        for cause in ["refused", "failed"] {
+            show(&self.patch_failures, &CauseLabels { cause });
+        }
+    }
+
+    /// Shows all series of a namespace from its first warm-up on.
+    fn show_all(&self, namespace: &str) {
+        for result in ["success", "failure", "timeout", "unavailable"] {
+            show(&self.ended, &ResultLabels { namespace: namespace.to_owned(), result });
+        }
+        for phase in ["cold", "warm"] {
+            drop(self.latency.get_or_create(&PhaseLabels { namespace: namespace.to_owned(), phase }));
+        }
+        let labels = NamespaceLabels { namespace: namespace.to_owned() };
+        show(&self.requests, &labels);
+        drop(self.duration.get_or_create(&labels));
     }
 
     fn observe(&self, namespace: String, report: &Report) {
@@ -101,6 +136,7 @@ impl Warmups {
 impl Metrics {
     /// Notes that a pod's warm-up has begun.
     pub fn warmup_began(&self, namespace: &str, node: Option<&str>) {
+        self.families.warmups.show_all(namespace);
         self.families.warmups.active_pods.get_or_create(&active(namespace, node)).inc();
     }
 
@@ -120,11 +156,17 @@ impl Metrics {
             Reason::SidecarUnavailable => "unavailable",
             Reason::Released => return,
         };
+        warmups.show_all(namespace);
         let namespace = namespace.to_owned();
         warmups.ended.get_or_create(&ResultLabels { namespace: namespace.clone(), result }).inc();
         if report.request_count > 0 {
             warmups.observe(namespace, report);
         }
+    }
+
+    /// Counts a patch that opened no gate, because it was `refused` or otherwise `failed`.
+    pub fn gate_not_opened(&self, cause: &'static str) {
+        self.families.warmups.patch_failures.get_or_create(&CauseLabels { cause }).inc();
     }
 }
 
@@ -176,6 +218,36 @@ mod tests {
         metrics.gate_opened("shop", Reason::Released, &report);
         check(&metrics, &[r#"kube_booster_gate_opened_total{reason="Released"} 1"#]);
         assert!(!metrics.encode().contains("kube_booster_warmup_total"));
+    }
+
+    #[test]
+    fn a_patch_that_opens_no_gate_is_counted() {
+        let metrics = Metrics::default();
+        metrics.gate_not_opened("refused");
+        check(
+            &metrics,
+            &[
+                r#"kube_booster_gate_patch_failures_total{cause="refused"} 1"#,
+                r#"kube_booster_gate_patch_failures_total{cause="failed"} 0"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_namespace_shows_all_its_series_before_its_first_warm_up_has_ended() {
+        let metrics = Metrics::default();
+        metrics.warmup_began("shop", None);
+        check(
+            &metrics,
+            &[
+                r#"kube_booster_warmup_total{namespace="shop",result="success"} 0"#,
+                r#"kube_booster_warmup_total{namespace="shop",result="failure"} 0"#,
+                r#"kube_booster_warmup_requests_total{namespace="shop"} 0"#,
+                r#"kube_booster_warmup_duration_seconds_count{namespace="shop"} 0"#,
+                r#"kube_booster_warmup_latency_seconds_count{namespace="shop",phase="warm"} 0"#,
+                r#"kube_booster_gate_opened_total{reason="WarmupTimedOut"} 0"#,
+            ],
+        );
     }
 
     #[test]

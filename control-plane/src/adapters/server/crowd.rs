@@ -116,9 +116,9 @@ impl Crowd {
         }
     }
 
-    /// Lets `peer` in. Where there is no room, the peer with the most connections loses the one that has been without
-    /// a request for the longest, or else, where it has more than its share, one with a request under way; `None` where
-    /// nobody can go. A peer that has its share makes room for its own newcomers.
+    /// Lets `peer` in. Who has three quarters of the places makes room for its own newcomers. Where there is no room, the
+    /// peer with the most connections loses the one that has been without a request for the longest, or else, where it
+    /// has more than a quarter of the places, one with a request under way; `None` where nobody can go.
     pub(super) fn enter(&self, peer: IpAddr) -> Option<Presence> {
         let (mut guests, share) = (self.lock(), self.limits.connections * 3 / 4);
         let own = network(peer);

@@ -148,9 +148,8 @@ async fn an_http_2_client_that_pings_without_end_is_sent_away() {
     let world = World::start().await;
     let mut stream = http_2(&world).await;
     let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
-    for _ in 0..1_200 {
-        stream.write_all(&ping).await.unwrap();
-    }
+    // The server may close before it has read all.
+    let _ = stream.write_all(&ping.repeat(10_000)).await;
     told_to_go_away(&mut stream).await;
 }
 

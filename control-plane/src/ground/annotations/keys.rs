@@ -29,7 +29,8 @@ pub(super) const PORT: Key =
 pub(super) const PROTOCOL: Key = key("kube-booster.io/warmup-protocol", "http", "http, https, h2c or grpc");
 pub(super) const GRPC_METHOD: Key =
     key("kube-booster.io/warmup-grpc-method", "–", "a method such as package.Service/Method");
-pub(super) const GRPC_PAYLOAD: Key = key("kube-booster.io/warmup-grpc-payload", "{}", "a JSON message");
+pub(super) const GRPC_PAYLOAD: Key =
+    key("kube-booster.io/warmup-grpc-payload", "{}", "a JSON object of at most 16384 characters");
 pub(super) const CONCURRENCY: Key =
     key("kube-booster.io/warmup-concurrency", "–", "a whole number from 1 to 64");
 pub(super) const CONNECTIONS: Key =

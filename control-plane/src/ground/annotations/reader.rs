@@ -15,10 +15,9 @@ pub struct Problem {
     /// Whether it is wrong or early.
     pub kind: ProblemKind,
     key: &'static Key,
-    value: String,
+    /// `None` where the annotation is absent.
+    value: Option<String>,
     fault: String,
-    /// What to do, where that is not to write what the annotation takes.
-    advice: Option<&'static str>,
 }
 
 /// Whether an annotation is wrong, or only ahead of this version.
@@ -26,6 +25,8 @@ pub struct Problem {
 pub enum ProblemKind {
     /// The value is none that the annotation takes.
     Bad,
+    /// The value is good by itself, and does not go with that of another annotation; the fault says what to do.
+    Contradiction,
     /// The value is good, and a later version will do what it asks for.
     NotBuilt,
 }
@@ -37,14 +38,18 @@ impl Display for Problem {
             let length = c.escape_debug().map(char::len_utf8).sum();
             room.checked_sub(length).inspect(|left| room = *left).is_some()
         };
-        let value: String = self.value.chars().take_while(fits).collect();
-        let cut = if value.len() < self.value.len() { "…" } else { "" };
-        write!(f, "{}: {value:?}{cut} {}; ", self.key.name, self.fault)?;
-        match (self.advice, self.kind, self.key.default) {
-            (Some(advice), ..) => f.write_str(advice),
-            (None, ProblemKind::Bad, _) => write!(f, "use {}", self.key.takes),
-            (None, ProblemKind::NotBuilt, "–" | "{}") => f.write_str("leave it out"),
-            (None, ProblemKind::NotBuilt, default) => write!(f, "leave it out or use {default:?}"),
+        write!(f, "{}: ", self.key.name)?;
+        if let Some(whole) = &self.value {
+            let value: String = whole.chars().take_while(fits).collect();
+            let cut = if value.len() < whole.len() { "…" } else { "" };
+            write!(f, "{value:?}{cut} ")?;
+        }
+        f.write_str(&self.fault)?;
+        match (self.kind, self.key.default) {
+            (ProblemKind::Bad, _) => write!(f, "; use {}", self.key.takes),
+            (ProblemKind::Contradiction, _) => Ok(()),
+            (ProblemKind::NotBuilt, "–") => f.write_str("; leave it out"),
+            (ProblemKind::NotBuilt, default) => write!(f, "; leave it out or use {default:?}"),
         }
     }
 }
@@ -69,6 +74,16 @@ impl<'p, 'a> Reader<'p, 'a> {
         parse(value).map_err(|fault| self.bad(key, fault.to_string())).ok()
     }
 
+    /// Whether the pod carries `key`.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.annotations.contains_key(key.name)
+    }
+
+    /// Whether the pod carries `key` with another value than its default.
+    pub(super) fn is_more_than_default(&self, key: &Key) -> bool {
+        self.annotations.get(key.name).is_some_and(|value| value.trim() != key.default)
+    }
+
     /// Notes the value of `key`, unless `is_default` says that it asks for nothing beyond the default.
     pub(super) fn not_built(
         &mut self,
@@ -76,27 +91,30 @@ impl<'p, 'a> Reader<'p, 'a> {
         is_default: impl FnOnce(&str) -> Result<bool, &'static str>,
     ) {
         if self.read(key, is_default) == Some(false) {
-            self.note(ProblemKind::NotBuilt, key, "is not supported by this version yet".to_owned(), None);
+            self.note(ProblemKind::NotBuilt, key, "is not supported by this version yet".to_owned());
         }
     }
 
     pub(super) fn bad(&mut self, key: &'static Key, fault: String) {
-        self.note(ProblemKind::Bad, key, fault, None);
+        self.note(ProblemKind::Bad, key, fault);
+    }
+
+    pub(super) fn contradicts(&mut self, key: &'static Key, fault: &str) {
+        self.note(ProblemKind::Contradiction, key, fault.to_owned());
     }
 
     /// Notes that `key` is not for pods that carry `other`, where this one carries both; whether it does.
     pub(super) fn exclude(&mut self, key: &'static Key, other: &'static Key) -> bool {
         let has_both = [key, other].iter().all(|key| self.annotations.contains_key(key.name));
         if has_both {
-            let advice = Some("leave one of them out");
-            self.note(ProblemKind::Bad, key, format!("excludes {}", other.name), advice);
+            self.contradicts(key, &format!("excludes {}; leave one of them out", other.name));
         }
         has_both
     }
 
-    fn note(&mut self, kind: ProblemKind, key: &'static Key, fault: String, advice: Option<&'static str>) {
-        let value = self.annotations.get(key.name).map(|value| (**value).to_owned()).unwrap_or_default();
-        self.problems.push(Problem { kind, key, value, fault, advice });
+    fn note(&mut self, kind: ProblemKind, key: &'static Key, fault: String) {
+        let value = self.annotations.get(key.name).map(|value| (**value).to_owned());
+        self.problems.push(Problem { kind, key, value, fault });
     }
 
     pub(super) fn finish<T>(self, settings: T) -> Result<T, Vec<Problem>> {

@@ -78,6 +78,10 @@ const REASONS: [(&str, Cause); 13] = [
 ];
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Pull, Self::Create, Self::Start, Self::Crash, Self::Silence, Self::Unknown];
+
     /// The label of the counter.
     #[must_use]
     pub fn label(self) -> &'static str {

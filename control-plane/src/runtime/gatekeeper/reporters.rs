@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::{
     adapters::reports::Settled,
     ground::{
-        backlog::Backlog,
+        backlog::{Backlog, Ticket},
         warmups::{Recorded, Warmups},
     },
 };
@@ -22,9 +22,13 @@ const EACH: usize = 4;
 /// A sidecar gives up on an answer after 10 s.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The longest that a sidecar is sent away for, less its jitter: should we end meanwhile, its report reaches another
-/// replica before that one opens gates by their deadlines.
+/// A sidecar is sent away for this long at most. Should we end meanwhile, its report must reach another replica before
+/// that one opens the gate by the pod's deadline, for which a new one takes 15 s at least; sidecars add up to a half.
 const LONGEST_AWAY: Duration = Duration::from_secs(9);
+/// The same while the deadline is far: the longest that a sidecar lets itself be told is a minute, jitter included.
+const LONGEST_BEFORE_DEADLINE: Duration = Duration::from_secs(40);
+/// What is left before the deadline when a sidecar is back, for its report to be taken elsewhere.
+const RESERVE: Duration = Duration::from_secs(15);
 
 /// A sidecar that waits for the answer to its report.
 struct Reporter {
@@ -33,28 +37,43 @@ struct Reporter {
     when_applied: Settled,
 }
 
+/// A sidecar that brings its report.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visit<'a> {
+    /// Of its pod.
+    pub(super) uid: &'a str,
+    /// Whether the report was not known before.
+    pub(super) is_first: bool,
+    /// After this long the gate would open without the report, as far as that is known.
+    pub(super) deadline: Option<Duration>,
+}
+
 /// Who waits for which pod's opening.
 pub(super) struct Reporters {
     waiting: HashMap<Box<str>, Vec<Reporter>>,
+    /// Of those that were sent away.
+    tickets: HashMap<Box<str>, Ticket>,
     backlog: Backlog,
 }
 
 impl Reporters {
     pub(super) fn new(now: Instant) -> Self {
-        Self { waiting: HashMap::new(), backlog: Backlog::new(now) }
+        Self { waiting: HashMap::new(), tickets: HashMap::new(), backlog: Backlog::new(now) }
     }
 
     /// Answers when the pod's opening is applied, where that is soon, and else says how long it takes. Its report is
     /// kept either way.
-    pub(super) fn wait(&mut self, uid: &str, is_first: bool, answer: oneshot::Sender<Settled>, now: Instant) {
-        let wait = self.backlog.wait();
-        if is_first {
-            self.backlog.join(now);
-        }
+    pub(super) fn wait(&mut self, visit: Visit<'_>, answer: oneshot::Sender<Settled>, now: Instant) {
+        let Visit { uid, is_first, deadline } = visit;
+        let ticket = if is_first { Some(self.backlog.join(now)) } else { self.tickets.get(uid).copied() };
+        let wait = self.backlog.wait(ticket);
         let known = self.waiting.get(uid).map_or(0, Vec::len);
         let has_room = known < EACH && (known > 0 || self.waiting.len() < MOST);
         if !has_room || wait > LONGEST {
-            let _ = answer.send(Settled::Crowded(wait.min(LONGEST_AWAY)));
+            if let Some(ticket) = ticket {
+                self.tickets.insert(uid.into(), ticket);
+            }
+            let _ = answer.send(Settled::Crowded(wait.min(longest_away(deadline))));
             return;
         }
         let when_applied = if is_first { Settled::Recorded } else { Settled::NotRecorded };
@@ -67,6 +86,7 @@ impl Reporters {
     pub(super) fn settle(&mut self, uid: &str, is_open: bool) {
         if is_open {
             self.backlog.leave();
+            self.tickets.remove(uid);
         }
         for reporter in self.waiting.remove(uid).unwrap_or_default() {
             let later = Settled::Later(Recorded::Opening);
@@ -77,6 +97,7 @@ impl Reporters {
     /// The pod is gone.
     pub(super) fn forget(&mut self, uid: &str) {
         self.waiting.remove(uid);
+        self.tickets.remove(uid);
     }
 
     /// Now and then: how many openings wait, and which sidecars do not any more.
@@ -92,6 +113,12 @@ impl Reporters {
     }
 }
 
+/// How long a sidecar may be away whose gate would open after `deadline`, or at no time that is known yet.
+fn longest_away(deadline: Option<Duration>) -> Duration {
+    let before = deadline.unwrap_or(Duration::MAX).saturating_sub(RESERVE) / 3 * 2;
+    before.clamp(LONGEST_AWAY, LONGEST_BEFORE_DEADLINE)
+}
+
 #[cfg(test)]
 mod tests {
     use oneshot::error::TryRecvError;
@@ -100,7 +127,8 @@ mod tests {
 
     fn report(reporters: &mut Reporters, uid: &str, is_first: bool) -> oneshot::Receiver<Settled> {
         let (answer, answered) = oneshot::channel();
-        reporters.wait(uid, is_first, answer, Instant::now());
+        let visit = Visit { uid, is_first, deadline: Some(Duration::ZERO) };
+        reporters.wait(visit, answer, Instant::now());
         answered
     }
 
@@ -130,6 +158,37 @@ mod tests {
         });
         let waits: Vec<_> = waits.collect();
         assert!(waits.is_sorted() && waits[0].as_secs() == 3 && *waits.last().unwrap() == LONGEST_AWAY);
+    }
+
+    #[test]
+    fn a_sidecar_that_comes_back_hears_what_is_left_for_its_own_report() {
+        let mut reporters = Reporters::new(Instant::now());
+        for pod in 0..3_000 {
+            drop(report(&mut reporters, &format!("u{pod}"), true));
+        }
+        let crowded = |mut answer: oneshot::Receiver<Settled>| match answer.try_recv() {
+            Ok(Settled::Crowded(wait)) => wait,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(crowded(report(&mut reporters, "u1200", false)).as_secs(), 8);
+        for pod in 0..1_000 {
+            reporters.settle(&format!("u{pod}"), true);
+        }
+        assert_eq!(
+            report(&mut reporters, "u1200", false).try_recv(),
+            Err(TryRecvError::Empty),
+            "it may wait"
+        );
+        assert_eq!(crowded(report(&mut reporters, "u2000", false)).as_secs(), 6);
+    }
+
+    #[test]
+    fn who_is_sent_away_is_back_before_its_gate_opens_without_it() {
+        let away = |seconds| longest_away(Some(Duration::from_secs(seconds))).as_secs();
+        assert_eq!([0, 20, 30, 60, 600].map(away), [9, 9, 10, 30, 40]);
+        assert_eq!(longest_away(None), LONGEST_BEFORE_DEADLINE);
+        // A half more, by jitter, and some time is left.
+        assert!((30..600).all(|deadline| away(deadline) * 3 / 2 + RESERVE.as_secs() <= deadline));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::TIMEOUT;
 use crate::adapters::{
     certificates::{self, Authorities, Bundle, Credentials, Occasion, Serving},
-    objects,
+    changes,
 };
 
 /// Files that somebody else writes, or CAs of our own.
@@ -81,7 +81,7 @@ impl Source {
             Self::Own(own) => {
                 let secrets: Api<PartialObjectMeta<Secret>> =
                     Api::namespaced(own.client.clone(), &own.namespace);
-                objects::changes(secrets, certificates::SECRET).boxed()
+                changes::of(secrets, certificates::SECRET).boxed()
             }
         }
     }

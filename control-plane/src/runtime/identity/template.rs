@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::in_time;
 use crate::{
-    adapters::{certificates::Bundle, objects},
+    adapters::{certificates::Bundle, changes, report_service},
     ground::injection::SidecarTemplate,
 };
 
@@ -31,7 +31,7 @@ impl Template {
     ) -> anyhow::Result<Self> {
         let follows_service = template.report_address.is_empty();
         if follows_service {
-            template.report_address = objects::report_address(&client, &namespace).await?;
+            template.report_address = report_service::address(&client, &namespace).await?;
         }
         Ok(Self { client, namespace, follows_service, current: watch::channel(Arc::new(template)).0 })
     }
@@ -43,7 +43,7 @@ impl Template {
     /// Says so each time that the Service has changed, where it matters.
     pub(super) fn changes(&self) -> Option<BoxStream<'static, ()>> {
         let services: Api<PartialObjectMeta<Service>> = Api::namespaced(self.client.clone(), &self.namespace);
-        self.follows_service.then(|| objects::changes(services, objects::REPORT_SERVICE).boxed())
+        self.follows_service.then(|| changes::of(services, report_service::NAME).boxed())
     }
 
     /// Lets new sidecars trust `trusted`.
@@ -59,7 +59,7 @@ impl Template {
         if !self.follows_service {
             return Ok(());
         }
-        let report_address = in_time(objects::report_address(&self.client, &self.namespace)).await?;
+        let report_address = in_time(report_service::address(&self.client, &self.namespace)).await?;
         if self.current.borrow().report_address != report_address {
             info!(report_address, "Service kube-booster-reports has another address");
             self.exchange(|template| SidecarTemplate { report_address, ..template });

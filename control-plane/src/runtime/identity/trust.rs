@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::{Occasion, TIMEOUT, in_time};
 use crate::adapters::{
     certificates::{self, Bundle, Live},
-    objects,
+    changes,
 };
 
 /// What the API server trusts, kept as it is needed.
@@ -34,7 +34,7 @@ impl Trust {
     pub(super) fn changes(&self) -> BoxStream<'static, ()> {
         let configurations: Api<PartialObjectMeta<MutatingWebhookConfiguration>> =
             Api::all(self.client.clone());
-        objects::changes(configurations, names::WEBHOOK_CONFIGURATION).boxed()
+        changes::of(configurations, names::WEBHOOK_CONFIGURATION).boxed()
     }
 
     /// Tells the API server to trust `trusted`.

@@ -3,6 +3,7 @@
 use std::{error::Error, io};
 
 use bytes::Bytes;
+use h2::Reason;
 use http::{Request, Response, Uri, header::HOST, uri::Scheme};
 use http_body_util::Full;
 use hyper::{
@@ -104,9 +105,28 @@ fn with_authority<B>(mut request: Request<B>, scheme: &Scheme) -> Request<B> {
 
 /// Why there was no response.
 pub(super) fn failure(error: &hyper::Error) -> Failure {
-    let is_io = matches!(error.source(), Some(source) if source.is::<io::Error>());
-    let is_closed = error.is_closed() || error.is_canceled() || error.is_incomplete_message() || is_io;
+    let is_closed = error.is_closed() || error.is_canceled() || error.is_incomplete_message();
+    let is_closed = is_closed || error.source().is_some_and(is_end);
     if error.is_parse() || !is_closed { Failure::Malformed } else { Failure::Closed }
+}
+
+/// Whether the app ended it, or the network did, and not we for what we could not read.
+fn is_end(cause: &(dyn Error + 'static)) -> bool {
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        return !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
+    }
+    cause.downcast_ref::<h2::Error>().is_some_and(|error| error.is_io() || error.is_remote())
+}
+
+/// Whether the app has not acted on a request that was lost with `error`.
+pub(super) fn is_untouched(error: &hyper::Error) -> bool {
+    error.is_canceled()
+        || said(error).is_some_and(|said| said.is_go_away() || said.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+/// What the app itself said in HTTP/2 about the end of a stream.
+fn said(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source()?.downcast_ref().filter(|said: &&h2::Error| said.is_remote())
 }
 
 #[cfg(test)]

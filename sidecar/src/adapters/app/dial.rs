@@ -14,13 +14,32 @@ use rustls::{
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::ground::outcome::Failure;
 
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
+/// What a client of HTTP/2 says first: the fixed text, then settings, which are empty (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const FRAME_HEAD: usize = 9;
+const FRAME_TYPE: usize = 3;
+const SETTINGS: u8 = 4;
+
+/// The versions of HTTP that a TLS connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Versions {
+    /// HTTP/1.1, which needs no agreement.
+    Http1,
+    /// HTTP/2 alone.
+    Http2,
+    /// Whichever the app prefers.
+    Both,
+}
 
 /// Connects to `address`.
 pub(super) async fn tcp(address: SocketAddr) -> Result<TcpStream, Failure> {
@@ -30,16 +49,34 @@ pub(super) async fn tcp(address: SocketAddr) -> Result<TcpStream, Failure> {
     Ok(stream)
 }
 
-/// The same with TLS, for HTTP/1.1 alone or for whichever version of HTTP the app prefers.
-pub(super) async fn tls(address: SocketAddr, takes_http2: bool) -> Result<TlsStream<TcpStream>, Failure> {
+/// The same with TLS.
+pub(super) async fn tls(address: SocketAddr, versions: Versions) -> Result<TlsStream<TcpStream>, Failure> {
     let mut config = unverified().ok_or(Failure::Tls)?.clone();
-    if takes_http2 {
-        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
-    }
+    config.alpn_protocols = match versions {
+        Versions::Http1 => vec![],
+        Versions::Http2 => vec![HTTP2.to_vec()],
+        Versions::Both => vec![HTTP2.to_vec(), HTTP1.to_vec()],
+    };
     let stream = tcp(address).await?;
     let connected =
         TlsConnector::from(Arc::new(config)).connect(ServerName::from(address.ip()), stream).await;
     connected.map_err(|_| Failure::Tls)
+}
+
+/// Whether the app at `address` speaks HTTP/2 in clear text: then it answers our preface with its settings. One that answers
+/// in HTTP/1.1 speaks nothing else there.
+pub(super) async fn speaks_clear_http2(address: SocketAddr) -> Result<bool, Failure> {
+    let mut stream = tcp(address).await?;
+    let mut head = [0; FRAME_HEAD];
+    let said = async {
+        stream.write_all(PREFACE).await?;
+        stream.read_exact(&mut head).await
+    };
+    let is_answered = said.await.is_ok();
+    if head.starts_with(b"HTTP/") {
+        return Err(Failure::NotGrpc);
+    }
+    Ok(is_answered && head[FRAME_TYPE] == SETTINGS)
 }
 
 /// Whether the app chose HTTP/2.

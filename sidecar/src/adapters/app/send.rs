@@ -2,15 +2,18 @@
 
 mod pool;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::Request;
-use proto::plan::Protocol;
 use tokio::time::timeout;
 
 use self::pool::{Pool, Transport};
-use crate::ground::{answer::Answer, outcome::Failure};
+use super::response::Received;
+use crate::ground::{answer::Answer, grpc, outcome::Failure, spoken::Spoken};
 
 /// Sends requests to one address.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub struct Sender {
     clear: Pool,
     clear_http2: Pool,
     tls: Pool,
+    tls_http2: Pool,
 }
 
 impl Sender {
@@ -31,18 +35,32 @@ impl Sender {
             clear: pool(Transport::Clear),
             clear_http2: pool(Transport::ClearHttp2),
             tls: pool(Transport::Tls),
+            tls_http2: pool(Transport::TlsHttp2),
         }
     }
 
-    /// Sends `request` and reads the response away, within `limit`.
-    pub async fn send(&self, protocol: Protocol, request: Request<Bytes>, limit: Duration) -> Answer {
-        let pool = match protocol {
-            Protocol::Http => &self.clear,
-            Protocol::H2c | Protocol::Grpc => &self.clear_http2,
-            Protocol::Https => &self.tls,
+    /// Sends `request` and reads the response away, within `limit`, which a gRPC call tells the app.
+    pub async fn send(
+        &self,
+        protocol: impl Into<Spoken>,
+        mut request: Request<Bytes>,
+        limit: Duration,
+    ) -> Answer {
+        let spoken = protocol.into();
+        let pool = match spoken {
+            Spoken::Http => &self.clear,
+            Spoken::H2c | Spoken::Grpc => &self.clear_http2,
+            Spoken::Https => &self.tls,
+            Spoken::GrpcOverTls => &self.tls_http2,
         };
+        let judge = if spoken.is_grpc() { Received::called } else { Received::answered };
+        if spoken.is_grpc() {
+            request.headers_mut().insert(grpc::TIMEOUT, grpc::timeout(limit));
+        }
         let exchange = timeout(limit, pool.exchange(request)).await;
-        exchange.unwrap_or(Err(Failure::TimedOut)).unwrap_or_else(Answer::from)
+        let answer =
+            |received: Received| Answer::of(judge(&received), received.retry_after(), SystemTime::now());
+        exchange.unwrap_or(Err(Failure::TimedOut)).map_or_else(Answer::from, answer)
     }
 
     /// Where the requests go.
@@ -54,6 +72,6 @@ impl Sender {
     /// Connections opened so far.
     #[must_use]
     pub fn connections(&self) -> u32 {
-        [&self.clear, &self.clear_http2, &self.tls].map(Pool::opened).iter().sum()
+        [&self.clear, &self.clear_http2, &self.tls, &self.tls_http2].map(Pool::opened).iter().sum()
     }
 }

@@ -1,21 +1,31 @@
 //! What a report's message says after its numbers, in our own words.
 
-use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use proto::report::{EndedBy, ForPeople, Report};
 
 use super::{Obstacle, Outcome, Sample};
+use crate::ground::grpc::Code;
 
 /// Most causes that a message names.
 const MAX_CAUSES: usize = 4;
 /// A queue before the app that costs less than this is nothing to talk of.
 const SHORT: Duration = Duration::from_millis(10);
 
-/// The clauses: `; 3 x 503, 1 x timed out; 25% answered 3xx; …`.
-pub(super) fn of(report: &Report, samples: &[Sample], obstacle: Option<Obstacle>) -> String {
+/// The clauses: `; 3 x 503, 1 x timed out; 25% answered 3xx; …`, about samples of requests that have these names.
+pub(super) fn of(
+    report: &Report,
+    (samples, names): (&[Sample], &[String]),
+    obstacle: Option<Obstacle>,
+) -> String {
     let clauses = [
         stable(report),
         failures(samples),
+        absent(samples, names),
         redirects(samples),
         queue(report),
         held_back(report),
@@ -42,6 +52,14 @@ fn failures(samples: &[Sample]) -> Option<String> {
     let other = (rest > 0).then(|| format!("{rest} x other"));
     let texts: Vec<_> = named.chain(other).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+/// The gRPC methods that the app does not have.
+fn absent(samples: &[Sample], names: &[String]) -> Option<String> {
+    let is_absent = |sample: &&Sample| sample.outcome == Outcome::Called(Code::UNIMPLEMENTED);
+    let kinds: BTreeSet<usize> = samples.iter().filter(is_absent).map(|sample| sample.kind).collect();
+    let names: Vec<&str> = kinds.into_iter().filter_map(|kind| Some(&**names.get(kind)?)).collect();
+    (!names.is_empty()).then(|| format!("the app has no {}", names.join(", ")))
 }
 
 /// The share of redirects: they count as success, and warm less than their target would.

@@ -2,37 +2,29 @@
 
 use std::time::Duration;
 
-use proto::{
-    plan::{Plan, Request},
-    report::{PathReport, short_path},
-};
+use proto::report::{PathReport, short_path};
 
 use super::{Sample, count, nearest_rank};
 
 /// Fewest requests in the last tenth for which its median tells anything.
 const FEWEST: usize = 5;
 
-/// One report for each request of `plan`, where it has several and they were sent.
-pub(super) fn reports(plan: &Plan, samples: &[Sample]) -> Vec<PathReport> {
-    let requests: Vec<&Request> = plan.steps.iter().flat_map(|step| &step.requests).collect();
-    if requests.len() < 2 {
+/// One report for each of the requests with these `names`, where there are several and they were sent.
+pub(super) fn reports(samples: &[Sample], names: &[String]) -> Vec<PathReport> {
+    if names.len() < 2 {
         return Vec::new();
     }
-    let of = |(kind, request)| {
+    let of = |(kind, name): (usize, &String)| {
         let samples: Vec<&Sample> = samples.iter().filter(|sample| sample.kind == kind).collect();
         Some(PathReport {
-            path: short_path(name(request)),
+            path: short_path(name),
             request_count: count(samples.len()),
             failed_count: count(samples.iter().filter(|sample| !sample.outcome.is_success()).count()),
             first_request: Some(samples.first()?.latency),
             warm_p50: warm_p50(&samples),
         })
     };
-    requests.into_iter().enumerate().filter_map(of).collect()
-}
-
-fn name(request: &Request) -> &str {
-    request.grpc.as_ref().map_or(&request.path, |call| &call.method)
+    names.iter().enumerate().filter_map(of).collect()
 }
 
 fn warm_p50(samples: &[&Sample]) -> Option<Duration> {

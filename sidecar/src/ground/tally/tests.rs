@@ -4,7 +4,7 @@ use expect_test::expect;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ground::outcome::Failure;
+use crate::ground::{grpc::Code, outcome::Failure};
 
 fn frame() -> Frame {
     Frame {
@@ -78,6 +78,28 @@ fn success_is_measured_against_the_threshold() {
     check(&[500], 0.0, true);
     check(&[], 0.01, false);
     check(&[], 0.0, true);
+}
+
+#[test]
+fn a_failed_call_has_http_status_200_and_its_grpc_status_in_the_message() {
+    let mut tally = Tally::of(vec!["a.B/Get".to_owned(), "a.B/Gone".to_owned()]);
+    for (index, code) in [(0, None), (1, Some(12)), (2, Some(14)), (3, Some(12))] {
+        let outcome = code.map_or(Outcome::Status(200), |code| Outcome::Called(Code(code)));
+        let sample = Sample {
+            index,
+            kind: index as usize % 2,
+            latency: Duration::ZERO,
+            service_time: Duration::ZERO,
+            lateness: Duration::ZERO,
+            outcome,
+        };
+        tally.record(sample);
+    }
+    assert!(tally.has_succeeded(0) && !tally.has_succeeded(1));
+    let report = tally.report(frame());
+    assert_eq!((report.failed_count, report.statuses), (3, [(200, 4)].into()));
+    let ends = "; 2 x gRPC UNIMPLEMENTED, 1 x gRPC UNAVAILABLE; the app has no a.B/Gone";
+    assert!(report.message.ends_with(ends), "{}", report.message);
 }
 
 #[test]

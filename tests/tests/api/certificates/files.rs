@@ -31,7 +31,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Uri},
 };
 
-use super::{HEALED, LONG, SERVING_EXPIRES, ca_bundle, injected_all_the_while, is_injected, metric};
+use super::{LONG, SERVING_EXPIRES, ca_bundle, injected_all_the_while, is_injected, metric};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -69,7 +69,7 @@ fn swap(folder: &Path, name: &str) -> anyhow::Result<()> {
 async fn counted(world: &World, ca: &str) -> anyhow::Result<(Channel, Arc<AtomicUsize>)> {
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca)).domain_name("localhost");
     let endpoint = Channel::from_static("https://localhost").tls_config(tls)?;
-    let (port, count) = (world.report_port, Arc::new(AtomicUsize::new(0)));
+    let (port, count) = (world.ports.report, Arc::new(AtomicUsize::new(0)));
     let counter = count.clone();
     let connector = tower::service_fn(move |_: Uri| {
         counter.fetch_add(1, Ordering::Relaxed);
@@ -97,7 +97,7 @@ async fn swapped() -> anyhow::Result<()> {
 
     let second = injected_all_the_while(&pods, async {
         let second = lay_out(folder.path(), "..2", &other, 60)?;
-        eventually("a certificate of the other CA", HEALED, async || {
+        eventually("a certificate of the other CA", SOON, async || {
             let is_served = counted(&world, &second).await.is_ok();
             Ok((is_served && metric(&world, SERVING_EXPIRES).await? > ends).then_some(()))
         })
@@ -110,7 +110,7 @@ async fn swapped() -> anyhow::Result<()> {
     ensure!(counted(&world, &first).await.is_err(), "the first certificate is served no more");
     let pod = create(&pods, &annotated("web", 8080, &json!({}))).await?;
     let token = pod_token(&client, &pod, "kube-booster.io").await?;
-    eventually("the CA for people", HEALED, async || {
+    eventually("the CA for people", SOON, async || {
         Ok(tests::reports::published_ca(&client).await?.contains(&second).then_some(()))
     })
     .await?;
@@ -132,7 +132,7 @@ async fn broken() -> anyhow::Result<()> {
     }
     injected_all_the_while(&pods, async {
         swap(folder.path(), "..2")?;
-        eventually("a failure that is counted", HEALED, async || {
+        eventually("a failure that is counted", SOON, async || {
             let failures = r#"kube_booster_certificate_failures_total{what="files"}"#;
             Ok(world.metrics().await?.contains(failures).then_some(()))
         })
@@ -140,7 +140,7 @@ async fn broken() -> anyhow::Result<()> {
         ensure!(world.log().contains("cannot serve with tls.crt and tls.key of "), "{}", world.log());
         ensure!(counted(&world, &text).await.is_ok() && metric(&world, SERVING_EXPIRES).await? == ends);
         lay_out(folder.path(), "..3", &ca, 60)?;
-        eventually("the files after", HEALED, async || {
+        eventually("the files after", SOON, async || {
             Ok((metric(&world, SERVING_EXPIRES).await? > ends).then_some(()))
         })
         .await

@@ -22,11 +22,17 @@ use super::{
     put_ca_bundle, put_secret, secret_text, secrets,
 };
 
-pub(super) fn trials() -> Vec<Trial> {
+/// What is promised within [`HEALED`]: a machine that runs ten clusters beside them would break that promise.
+pub(super) fn undisturbed() -> Vec<Trial> {
     vec![
         alone("everything deleted at once is there again in ten seconds", LONG, everything_deleted),
         alone("a CA that has expired is replaced in ten seconds", LONG, expired_ca),
         alone("a webhook configuration that comes back is trusted in ten seconds", LONG, configuration_back),
+    ]
+}
+
+pub(super) fn trials() -> Vec<Trial> {
+    vec![
         alone(
             "a Secret that is not readable says what to do and takes nothing away",
             LONG,
@@ -53,7 +59,6 @@ async fn everything_deleted() -> anyhow::Result<()> {
     secrets(&client).delete(SECRET, &DeleteParams::default()).await?;
     maps.delete(SECRET, &DeleteParams::default()).await?;
     put_ca_bundle(&client, "rubbish").await?;
-    ensure!(!is_injected(&pods).await?, "the API server trusts rubbish");
     eventually("a new CA that is trusted and an injection", HEALED, async || {
         let ca = secret_text(&client, "ca.crt").await?;
         let is_new = !ca.is_empty() && ca != old_ca && ca_bundle(&client).await?.contains(&ca);
@@ -110,7 +115,7 @@ async fn unreadable_secret() -> anyhow::Result<()> {
     let pods = namespace(&client, "unreadable", json!({})).await?;
     let pod = create(&pods, &annotated("web", 8080, &json!({}))).await?;
     put_secret(&client, &[("ca.crt", "rubbish")]).await?;
-    eventually("advice", HEALED, async || {
+    eventually("advice", SOON, async || {
         let advice =
             "Secret kube-booster-ca holds no CA in ca.crt and ca.key; delete it to have a new one made";
         Ok(world.log().contains(advice).then_some(()))
@@ -121,7 +126,7 @@ async fn unreadable_secret() -> anyhow::Result<()> {
     ensure!(secret_text(&client, "ca.crt").await? == "rubbish", "it is somebody's, and stays");
 
     secrets(&client).delete(SECRET, &DeleteParams::default()).await?;
-    eventually("a new CA", HEALED, async || {
+    eventually("a new CA", SOON, async || {
         let ca = secret_text(&client, "ca.crt").await?;
         Ok((!ca.is_empty() && ca_bundle(&client).await?.contains(&ca)).then_some(()))
     })
@@ -162,7 +167,7 @@ async fn one_ca() -> anyhow::Result<()> {
 
 async fn service_moves() -> anyhow::Result<()> {
     let mut world = World::without_control_plane(&[]).await?;
-    world.report_address = None;
+    world.is_reported_to = false;
     world.start_control_plane().await?;
     let client = world.api.client().await?;
     let pods = namespace(&client, "moves", json!({})).await?;
@@ -174,7 +179,7 @@ async fn service_moves() -> anyhow::Result<()> {
     let spec = service.spec.get_or_insert_default();
     (spec.cluster_ip, spec.cluster_ips) = (Some("10.96.77.77".to_owned()), None);
     services.create(&kube::api::PostParams::default(), &service).await?;
-    eventually("the new address", HEALED, async || {
+    eventually("the new address", SOON, async || {
         let pod = serde_json::from_value(annotated("nobody", 8080, &json!({})))?;
         let dry_run = kube::api::PostParams { dry_run: true, ..kube::api::PostParams::default() };
         let pod = pods.create(&dry_run, &pod).await?;

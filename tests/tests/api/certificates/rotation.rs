@@ -1,5 +1,7 @@
 //! One CA follows another, and nobody notices.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use libtest_mimic::Trial;
 use serde_json::json;
@@ -15,8 +17,8 @@ use tests::{
 };
 
 use super::{
-    CA_EXPIRES, HEALED, LONG, SERVING_EXPIRES, ca_bundle, injected_all_the_while, is_injected, metric,
-    put_secret, secret_text,
+    CA_EXPIRES, LONG, SERVING_EXPIRES, ca_bundle, injected_all_the_while, is_injected, metric, put_secret,
+    secret_text,
 };
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -48,13 +50,13 @@ async fn rotation() -> anyhow::Result<()> {
     injected_all_the_while(&pods, async {
         // Two thirds of its life are over at once.
         put_secret(&client, &[("ca.crt", &aged), ("ca.key", &ca.key())]).await?;
-        eventually("a certificate of the new CA", 2 * HEALED, async || {
+        eventually("a certificate of the new CA", SOON, async || {
             let is_later = metric(&world, SERVING_EXPIRES).await? > serving_ends;
             Ok((is_later && metric(&world, CA_EXPIRES).await? > ca_ends).then_some(()))
         })
         .await?;
         // What serves now is asked by connections of its own, too.
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         Ok(())
     })
     .await?;
@@ -99,12 +101,12 @@ async fn overlap_ends() -> anyhow::Result<()> {
     ensure!(certificates_in(&trusted) == 2, "the overlap goes on: {trusted}\n{}", world.log());
     injected_all_the_while(&pods, async {
         put(-8).await?;
-        eventually("a Secret without the old CA", HEALED, async || {
+        eventually("a Secret without the old CA", SOON, async || {
             Ok(secret_text(&client, "previous.crt").await?.is_empty().then_some(()))
         })
         .await?;
         // What is more than needed is taken away with the look of each minute.
-        eventually("a caBundle without the old CA", 70 * HEALED / 10, async || {
+        eventually("a caBundle without the old CA", Duration::from_secs(70), async || {
             Ok((certificates_in(&ca_bundle(&client).await?) == 1).then_some(()))
         })
         .await

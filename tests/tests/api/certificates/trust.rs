@@ -10,14 +10,14 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tests::{
     control_plane::World,
-    patience::eventually,
+    patience::{SOON, eventually},
     pods::{annotated, create, namespace},
     reports::{good_report, submit},
     sidecar::pod_token,
     trials::alone,
 };
 
-use super::{CONFIGURATION, HEALED, LONG, ca_bundle, configurations, is_injected, put_ca_bundle};
+use super::{CONFIGURATION, LONG, ca_bundle, configurations, is_injected, put_ca_bundle};
 
 /// The look of each minute, with some patience.
 const MINUTE: Duration = Duration::from_secs(75);
@@ -83,6 +83,10 @@ async fn readiness() -> anyhow::Result<()> {
         Ok((world.readiness().await? == "waiting for webhook").then_some(()))
     })
     .await?;
+    ensure!(
+        world.metric("kube_booster_self_check_failures_total").await? >= 1.0,
+        "a failed trial is counted"
+    );
     let token = pod_token(&client, &pod, "kube-booster.io").await?;
     ensure!(submit(&world, &token, &good_report()).await??.into_inner().recorded);
     allow(&client, &["get", "list", "watch", "patch"]).await?;
@@ -99,9 +103,9 @@ async fn no_watch() -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     world.start_control_plane().await?;
     let pods = namespace(&client, "no-watch", json!({})).await?;
-    eventually("an injection", HEALED, async || Ok(is_injected(&pods).await?.then_some(()))).await?;
+    eventually("an injection", SOON, async || Ok(is_injected(&pods).await?.then_some(()))).await?;
     let interrupted = "a watch was interrupted";
-    eventually(interrupted, HEALED, async || Ok(world.log().contains(interrupted).then_some(()))).await?;
+    eventually(interrupted, SOON, async || Ok(world.log().contains(interrupted).then_some(()))).await?;
     put_ca_bundle(&client, "rubbish").await?;
     eventually("an injection", MINUTE, async || Ok(is_injected(&pods).await?.then_some(()))).await
 }
@@ -113,10 +117,10 @@ async fn injector() -> anyhow::Result<()> {
     world.api.kubectl(&["annotate", "mutatingwebhookconfiguration", CONFIGURATION, annotation])?;
     world.start_control_plane().await?;
     let pods = namespace(&client, "injector", json!({})).await?;
-    eventually("an injection", HEALED, async || Ok(is_injected(&pods).await?.then_some(()))).await?;
+    eventually("an injection", SOON, async || Ok(is_injected(&pods).await?.then_some(()))).await?;
     let ours = ca_bundle(&client).await?;
     put_ca_bundle(&client, "rubbish").await?;
-    tokio::time::sleep(HEALED).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
     ensure!(ca_bundle(&client).await? == "rubbish", "we do not fight");
     eventually("our CA, where no injector is", MINUTE, async || {
         Ok((ca_bundle(&client).await? == ours).then_some(()))

@@ -178,13 +178,69 @@ const VALUES: [(&[&str], &[&str]); 12] = [
     ),
     (
         &["warmup-grpc-method", "warmup-grpc-payload", "warmup-config", "warmup-report", "warmups"],
-        &["", "a.B/C", "{}"],
+        &["", "a.B/C", "{}", " { } ", "[]", "{\"a\": 1}"],
     ),
 ];
 
+/// Calls of which most lack something.
+fn calls() -> Vec<Value> {
+    let mut calls = vec![
+        json!({"warmup-protocol": "grpc"}),
+        json!({"warmup-protocol": "grpc", "warmup-grpc-payload": "{\"a\": 1}"}),
+        json!({"warmup-protocol": "http", "warmup-grpc-method": "a.B/C"}),
+    ];
+    let long = format!("a.B/{}", "c".repeat(253));
+    for method in [
+        "a.B/C",
+        "B/C",
+        " a_1.B2/_c ",
+        "/a.B/C",
+        "a.B.C",
+        "a/B/C",
+        "a..B/C",
+        ".B/C",
+        "a./C",
+        "a.B/",
+        "1a.B/C",
+        "a.B/1",
+        "a.B/C d",
+        "ä.B/C",
+        "",
+        &long[..256],
+        &long,
+    ] {
+        calls.push(json!({"warmup-protocol": "grpc", "warmup-grpc-method": method}));
+    }
+    let long = format!("{{\"a\": \"{}\"}}", "ä".repeat(16_384 - 9));
+    for payload in [
+        "{}",
+        " {\n} ",
+        "{\"a\": {\"b\": [1]}}",
+        "",
+        "[]",
+        "null",
+        "{",
+        "1}",
+        &long,
+        &long.replacen(' ', "  ", 1),
+    ] {
+        let method = "a.B/C";
+        calls.push(
+            json!({"warmup-protocol": "grpc", "warmup-grpc-method": method, "warmup-grpc-payload": payload}),
+        );
+    }
+    for endpoint in ["/", " / ", "/a", "auto", ""] {
+        let method = "a.B/C";
+        calls.push(
+            json!({"warmup-protocol": "grpc", "warmup-grpc-method": method, "warmup-endpoint": endpoint}),
+        );
+    }
+    calls
+}
+
 /// Pairs of which neither is wrong by itself.
 fn pairs() -> Vec<Value> {
-    let mut pairs = Vec::new();
+    let mut pairs = calls();
     for (kind, values) in [("cpu", ["5m", "0.1", "1", "1000m"]), ("memory", ["8Mi", "16MB", "16Mi", "1GB"])] {
         for request in values {
             for limit in values {

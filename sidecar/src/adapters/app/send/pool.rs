@@ -4,27 +4,20 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     net::SocketAddr,
-    time::SystemTime,
 };
 
 use bytes::Bytes;
-use http::{
-    Request, Response,
-    header::{HeaderValue, RETRY_AFTER},
-    uri::Scheme,
-};
-use http_body_util::{BodyExt, Full};
+use http::{Method, Request, Response, uri::Scheme};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
 use super::super::{
-    connection::{Connection, failure},
-    dial,
+    connection::{Connection, failure, is_untouched},
+    dial::{self, Versions},
+    response::Received,
 };
-use crate::ground::{answer::Answer, outcome::Failure};
-
-/// Most bytes of a body that are read; the connection of a longer one is closed.
-const MAX_BODY: usize = 1 << 20;
+use crate::ground::outcome::Failure;
 
 /// What a connection runs over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +28,8 @@ pub(super) enum Transport {
     ClearHttp2,
     /// TLS, and the version of HTTP that the app prefers.
     Tls,
+    /// HTTP/2 over TLS.
+    TlsHttp2,
 }
 
 /// Connections to one address.
@@ -89,12 +84,12 @@ impl Pool {
     /// Sends `request` and reads the body away.
     ///
     /// A kept connection may have been closed by the app just now; a request that it lost before the response began goes
-    /// out again on a fresh one.
-    pub(super) async fn exchange(&self, request: Request<Bytes>) -> Result<Answer, Failure> {
+    /// out again on a fresh one, unless the app may have acted on it and would act twice.
+    pub(super) async fn exchange(&self, request: Request<Bytes>) -> Result<Received, Failure> {
         let request = request.map(Full::new);
         if let Some((mut connection, place)) = self.kept().await {
             match connection.send(request.clone()).await {
-                Err(error) if is_before_response(&error) => {}
+                Err(error) if may_go_again(request.method(), &error) => {}
                 sent => {
                     return self.finish((connection, place), sent.map_err(|error| failure(&error))?).await;
                 }
@@ -121,7 +116,7 @@ impl Pool {
             if let Some(connection) = self.shared.borrow().back().and_then(Connection::share) {
                 return Some((connection, None));
             }
-            if self.transport != Transport::ClearHttp2 {
+            if !matches!(self.transport, Transport::ClearHttp2 | Transport::TlsHttp2) {
                 return None;
             }
             // The one that is being opened will take this request as well.
@@ -140,12 +135,16 @@ impl Pool {
             Transport::Clear => Connection::http1(dial::tcp(self.address).await?).await?,
             Transport::ClearHttp2 => Connection::http2(dial::tcp(self.address).await?, Scheme::HTTP).await?,
             Transport::Tls => {
-                let stream = dial::tls(self.address, true).await?;
+                let stream = dial::tls(self.address, Versions::Both).await?;
                 if dial::is_http2(&stream) {
                     Connection::http2(stream, Scheme::HTTPS).await?
                 } else {
                     Connection::http1(stream).await?
                 }
+            }
+            Transport::TlsHttp2 => {
+                let stream = dial::tls(self.address, Versions::Http2).await?;
+                Connection::http2(stream, Scheme::HTTPS).await?
             }
         };
         self.opened.update(|opened| opened + 1);
@@ -156,26 +155,16 @@ impl Pool {
     }
 
     /// Reads the body away and keeps the connection, unless the body is too long.
-    async fn finish(&self, lease: Lease<'_>, response: Response<Incoming>) -> Result<Answer, Failure> {
-        let retry_after = response.headers().get(RETRY_AFTER).map(HeaderValue::to_str);
-        let answer =
-            Answer::of(response.status().as_u16(), retry_after.and_then(Result::ok), SystemTime::now());
-        let mut body = response.into_body();
-        let mut length = 0;
-        while let Some(frame) = body.frame().await {
-            length += frame.map_err(|error| failure(&error))?.data_ref().map_or(0, Bytes::len);
-            if length > MAX_BODY {
-                return Ok(answer);
-            }
-        }
+    async fn finish(&self, lease: Lease<'_>, response: Response<Incoming>) -> Result<Received, Failure> {
+        let received = Received::read(response, 0).await?;
         let (connection, _place) = lease;
-        if let Connection::Http1(_) = connection {
+        if let (true, Connection::Http1(_)) = (received.is_whole, &connection) {
             self.idle.borrow_mut().push_back(connection);
         }
-        Ok(answer)
+        Ok(received)
     }
 }
 
-fn is_before_response(error: &hyper::Error) -> bool {
-    !error.is_parse() && !error.is_user()
+fn may_go_again(method: &Method, error: &hyper::Error) -> bool {
+    is_untouched(error) || method.is_idempotent() && !error.is_parse() && !error.is_user()
 }
