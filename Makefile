@@ -16,9 +16,10 @@ OVERLAY ?=
 SAMPLE ?=
 # For each fuzz target.
 FUZZ_SECONDS ?= 30
-# A benchmark, and how many waiting pods it goes up to.
+# A benchmark, how many waiting pods scale goes up to, and how often jvm starts each app.
 BENCH ?=
 PODS ?= 10000
+STARTS ?= 5
 
 # What Docker builds for, such as linux/amd64,linux/arm64.
 PLATFORMS ?=
@@ -53,8 +54,8 @@ docker-build: ## Build the images by Docker instead (IMG, SIDECAR_IMG, PLATFORMS
 docker-push: ## Build them and push them to a registry (IMG, SIDECAR_IMG, PLATFORMS)
 	@hack/docker.sh push $(IMG) $(SIDECAR_IMG)
 
-bench: ## Measure (BENCH=scale with PODS, sidecar or webhook)
-	@hack/bench.sh "$(BENCH)" $(PODS)
+bench: ## Measure (BENCH=scale with PODS, sidecar, webhook, or jvm with STARTS)
+	@hack/bench.sh "$(BENCH)" $(if $(filter jvm,$(BENCH)),$(STARTS),$(PODS))
 
 dashboard: ## Draw the dashboards with real data in target/dashboard; needs Debian's package prometheus
 	@hack/dashboard.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # shellcheck source-path=SCRIPTDIR
-# Runs a benchmark on this machine: everything built as it ships, over loopback; no root needed.
+# Runs a benchmark on this machine: everything built as it ships. Only one that runs a node needs root.
 set -euo pipefail
 shopt -s inherit_errexit
 umask 022
@@ -13,16 +13,19 @@ cluster_sources=$hack/bench
 . "$hack/cluster/message.sh"
 . "$hack/cluster/host.sh"
 . "$hack/cluster/programs.sh"
+. "$hack/cluster/packages.sh"
 . "$hack/bench/generators.sh"
 . "$hack/bench/simulator.sh"
+. "$hack/bench/apps.sh"
 
 usage() {
   cat <<END
-usage: $0 BENCHMARK [PODS]
+usage: $0 scale [PODS] | sidecar | webhook | jvm [STARTS]
 
   scale     the control plane with simulated nodes and PODS waiting pods (10000)
   sidecar   the sidecar's precision, cost and start, beside other load generators
   webhook   the webhook alone, beside a handler that answers a constant
+  jvm       what the first users of a Java pod see, unwarmed and warmed, on a real node (root); STARTS of each kind (5)
 
 Results are printed and kept in target/bench.
 END
@@ -33,9 +36,10 @@ main() {
     scale) scale "${2:-10000}" ;;
     sidecar) sidecar ;;
     webhook) webhook ;;
+    jvm) jvm "${2:-5}" ;;
     -h | --help | help) usage ;;
-    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods, BENCH=webhook what a review costs, BENCH=sidecar what is in each pod" ;;
-    *) die "no benchmark is named '$1': there are scale, sidecar and webhook" ;;
+    '') die "which benchmark? 'make bench BENCH=scale' measures the control plane with thousands of waiting pods, BENCH=webhook what a review costs, BENCH=sidecar what is in each pod, BENCH=jvm what warm-up buys" ;;
+    *) die "no benchmark is named '$1': there are scale, sidecar, webhook and jvm" ;;
   esac
 }
 
@@ -74,6 +78,19 @@ sidecar() {
   [[ ! -x $generators/bin/oha ]] || oha=(--oha="$generators/bin/oha")
   cargo bench --quiet --locked --package tests --bench sidecar -- --sidecar="$shipped/kube-booster-sidecar" \
     --image="$root/target/images/sidecar.tar" --vegeta="$generators/vegeta" "${oha[@]}"
+}
+
+jvm() {
+  local starts=$1 java python
+  [[ $starts =~ ^[1-9][0-9]?$ ]] || die "a number of starts is 1 to 99, not '$starts'"
+  "$hack/prerequisites.sh" images cluster
+  must_be_root "a node"
+  apps_install
+  java=$(apps_image java)
+  python=$(apps_image python)
+  "$hack/cluster.sh" binaries >/dev/null
+  cd "$root"
+  cargo bench --quiet --locked --package tests --bench jvm -- --java-image="$java" --python-image="$python" --starts="$starts"
 }
 
 main "$@"

@@ -94,7 +94,7 @@ impl Cluster {
         run(kill)
     }
 
-    /// The first process of a container of this cluster.
+    /// The process id, on this machine, of the first process of a container of this cluster.
     pub fn process(&self, container: &ContainerStatus) -> anyhow::Result<u32> {
         let id = container.container_id.as_deref().unwrap_or_default();
         let id = id.strip_prefix("containerd://").context("the container runs under containerd")?;

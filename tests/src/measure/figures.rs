@@ -41,6 +41,7 @@ pub fn text(name: &str, value: f64) -> String {
         Some("seconds") => seconds(value),
         Some("bytes") => bytes(value),
         Some("rate") => format!("{value:.0}/s"),
+        Some("ratio") => format!("× {value:.1}"),
         Some("cores") => format!("{:.2} % of a core", 100.0 * value),
         _ => format!("{value:.0}"),
     }
