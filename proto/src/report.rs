@@ -274,7 +274,10 @@ impl Report {
         if let (Some(cold), Some(warm), Some(times)) = (self.cold, self.warm, self.speed_up()) {
             let [cold, warm] = [cold.p50, warm.p50].map(ForPeople);
             let digits = usize::from(times < 10.0);
-            text += &format!(", p50 {cold} cold and {warm} warm ({times:.digits$} times faster)");
+            text += &format!(", p50 {cold} cold and {warm} warm");
+            if times > 1.0 {
+                text += &format!(" ({times:.digits$} times faster)");
+            }
         }
         text
     }
@@ -488,6 +491,15 @@ mod tests {
         assert_eq!(Report { warm: quantiles(Duration::ZERO), ..slight.clone() }.speed_up(), None);
         assert_eq!(Report { failed_count: 350, ..slight.clone() }.speed_up(), None);
         assert_eq!(Report { cold: None, ..slight }.speed_up(), None);
+    }
+
+    #[test]
+    fn who_became_slower_is_not_called_faster() {
+        let quantiles = |p50| Some(Quantiles { p50: ms(p50), p99: ms(p50) });
+        let slower = Report { cold: quantiles(1), warm: quantiles(2), ..report() };
+        assert!(slower.summary().ends_with("p50 1.0 ms cold and 2.0 ms warm"), "{}", slower.summary());
+        let faster = Report { cold: quantiles(38), warm: quantiles(2), ..report() };
+        assert!(faster.summary().ends_with("(19 times faster)"), "{}", faster.summary());
     }
 
     #[test]

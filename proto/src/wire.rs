@@ -106,7 +106,7 @@ impl TryFrom<v1::Result> for Report {
         let counts = [
             result.request_count,
             result.planned_count,
-            result.connections_used,
+            result.connections_used / (MAX_RETRIES + 1),
             result.retry_count / (MAX_RETRIES + 1),
             result.restart_count,
         ];

@@ -160,7 +160,7 @@ async fn send(errand: &mut Errand, app: IpAddr) -> Report {
     match calls::make_ready(errand, app).await {
         Ok(()) => warmup::warm_up(errand, app).await,
         Err(problem) => {
-            let unsent = Report::without_requests(EndedBy::BadPlan, started, &chain(&problem));
+            let unsent = Report::without_requests(problem.ended_by(), started, &chain(&problem));
             Report { planned_count: errand.plan.request_count(), ended: SystemTime::now(), ..unsent }
         }
     }

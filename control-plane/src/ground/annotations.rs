@@ -337,7 +337,10 @@ mod tests {
                 kube-booster.io/warmup-protocol: "spdy" is no protocol; use http, https, h2c or grpc"#]],
         );
         let long = format!(r#"{{\"a\": \"{}\"}}"#, "ä".repeat(16_384));
-        for payload in ["", "[]", "null", "{} {}", &long] {
+        let deep = format!(r#"{{\"a\": {}{}}}"#, "[".repeat(200), "]".repeat(200));
+        for payload in
+            ["", "[]", "null", "{} {}", r#"{\"a\": 1e400}"#, r#"{\"a\": \"\\ud800\"}"#, &deep, &long]
+        {
             let json = format!(r#"{{"kube-booster.io/warmup-grpc-payload": "{payload}"}}"#);
             assert!(read(&texts(&json)).is_err(), "{payload}");
         }

@@ -152,10 +152,19 @@ impl Warmups {
         self.entries.get(&pod.uid)?.observed.planned
     }
 
-    /// When a pod's gate opens without a report, as far as that is known.
+    /// Whether a pod is among them.
     #[must_use]
-    pub fn deadline(&self, pod: &PodRef) -> Option<Timestamp> {
-        readiness::deadline(&self.entries.get(&pod.uid)?.observed, self.grace)
+    pub fn knows(&self, uid: &str) -> bool {
+        self.entries.contains_key(uid)
+    }
+
+    /// When a pod's gate opens without a report at the earliest, as far as that is known at `now`: its containers may be
+    /// ready any moment.
+    #[must_use]
+    pub fn deadline(&self, pod: &PodRef, now: Timestamp) -> Option<Timestamp> {
+        let mut observed = self.entries.get(&pod.uid)?.observed.clone();
+        observed.containers_ready = observed.containers_ready.or(Some(now));
+        readiness::deadline(&observed, self.grace)
     }
 
     /// What a sidecar that still waits for its app is told.

@@ -244,7 +244,7 @@ impl Gatekeeper {
         let settled = match recorded {
             Recorded::Accepted | Recorded::Opening => {
                 let is_first = recorded == Recorded::Accepted;
-                let deadline = self.warmups.deadline(pod);
+                let deadline = self.warmups.deadline(pod, now);
                 let deadline =
                     deadline.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
                 let visit = Visit { uid: &pod.uid, is_first, deadline };

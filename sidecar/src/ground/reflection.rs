@@ -18,7 +18,7 @@ pub const METHODS: [&str; 2] = [
 ];
 /// Most files that describe one plan's services, and their bytes together.
 const MAX_FILES: usize = 256;
-const MAX_BYTES: usize = 512 << 10;
+const MAX_BYTES: usize = 128 << 10;
 
 #[derive(Clone, PartialEq, Message)]
 struct Request {
@@ -64,7 +64,7 @@ pub enum Untold {
     #[error("the app has no gRPC server reflection that answers ({0})")]
     Silent(Outcome),
     /// It tells of more than anybody calls.
-    #[error("the app's gRPC server reflection tells of more than 256 files or 512 KiB")]
+    #[error("the app's gRPC server reflection tells of more than 256 files or 128 KiB")]
     TooMuch,
     /// What it tells is no description of services.
     #[error("what the app's gRPC server reflection tells cannot be understood")]
@@ -104,19 +104,22 @@ pub struct Files {
     names: BTreeSet<String>,
     /// Names that others mention.
     dependencies: Vec<String>,
+    /// Of all answers.
     bytes: usize,
 }
 
 impl Files {
     /// Adds what the app answered, which may be that there is no such thing.
     pub fn add(&mut self, answer: &[u8]) -> Result<(), Untold> {
+        // What is decoded takes many times as much.
+        self.bytes += answer.len();
+        self.check()?;
         let response = Response::decode(answer).map_err(|_| Untold::Unreadable)?;
         let code = response.error.map(|error| Code(error.code));
         if let Some(code) = code.filter(|code| *code != Code::NOT_FOUND) {
             return Err(Untold::Silent(Outcome::Called(code)));
         }
         for bytes in response.files.map(|found| found.files).unwrap_or_default() {
-            self.bytes += bytes.len();
             let file = File::decode(&*bytes).map_err(|_| Untold::Unreadable)?;
             self.descriptors.add(&bytes).map_err(|_| Untold::Unreadable)?;
             self.dependencies.extend(file.dependencies);

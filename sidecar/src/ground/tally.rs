@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use proto::report::{EndedBy, Quantiles, Report, one_line};
+use proto::{
+    plan::Until,
+    report::{EndedBy, Quantiles, Report, one_line},
+};
 
 use super::{outcome::Outcome, restraint::Obstacle};
 
@@ -39,6 +42,8 @@ pub struct Frame {
     pub ended_by: EndedBy,
     /// Requests that the plan asked for.
     pub planned_count: u32,
+    /// What the requests were sent for.
+    pub until: Until,
     /// Share of requests that must succeed, 0 to 1.
     pub success_threshold: f64,
     /// Connections opened.
@@ -118,18 +123,23 @@ impl Tally {
         }
         // What was warmed ended with the app.
         let is_gone = frame.obstacle == Some(Obstacle::Refusal);
-        report.success = !is_gone && is_success(&report, frame.success_threshold);
+        report.success = !is_gone && is_success(&report, &frame);
         let clauses = clauses::of(&report, (&self.samples, &self.names), frame.obstacle);
         report.message = one_line(&(report.summary() + &clauses));
         report
     }
 }
 
-/// Of all wanted requests: those that time did not suffice for have warmed nothing.
-fn is_success(report: &Report, threshold: f64) -> bool {
-    let wanted = report.wanted_count();
-    let succeeded = report.request_count - report.failed_count;
-    f64::from(succeeded) >= threshold * f64::from(wanted) && (wanted > 0 || threshold <= 0.0)
+/// Of all wanted requests: those that time did not suffice for have warmed nothing. Where a stable latency is wanted and
+/// not their number, that is for which there was time.
+fn is_success(report: &Report, frame: &Frame) -> bool {
+    let (threshold, succeeded) = (frame.success_threshold, report.request_count - report.failed_count);
+    let wanted = match frame.until {
+        Until::Count => report.wanted_count(),
+        Until::Stable => report.request_count,
+    };
+    // The product may be a little more than it is on paper: 55 % of 100 are 55.00000000000001.
+    f64::from(succeeded) + 1e-9 >= threshold * f64::from(wanted) && (wanted > 0 || threshold <= 0.0)
 }
 
 fn latencies(samples: &[Sample]) -> Option<Quantiles> {

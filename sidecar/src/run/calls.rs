@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use proto::report::EndedBy;
+
 use crate::{
     adapters::app::reflection,
     ground::{call::Uncallable, outcome::Failure, settings::Errand},
@@ -22,6 +24,16 @@ pub(super) enum Unready {
     /// A call does not fit the app.
     #[error(transparent)]
     Call(#[from] Uncallable),
+}
+
+impl Unready {
+    /// What this is the end of a warm-up by.
+    pub(super) fn ended_by(&self) -> EndedBy {
+        match self {
+            Self::App { why: Failure::NotGrpc | Failure::Malformed, .. } | Self::Call(_) => EndedBy::BadPlan,
+            Self::App { .. } => EndedBy::AppUnavailable,
+        }
+    }
 }
 
 /// Makes the bodies of all calls of `errand`, by what `app` tells of its services.

@@ -94,7 +94,10 @@ impl<'a> Round<'a> {
                 }
                 Next::Wait(until) => next_before(self.start + until, &pace, &mut in_flight).await,
                 Next::Drain => in_flight.next().await,
-                Next::Gone => return Ended::Gone,
+                Next::Gone => {
+                    self.course.given_up().for_each(|sample| self.tally.record(sample));
+                    return Ended::Gone;
+                }
                 Next::End(ended_by) => {
                     self.course.given_up().for_each(|sample| self.tally.record(sample));
                     return Ended::By(ended_by);

@@ -39,17 +39,18 @@ pub(super) async fn warm_up(errand: &Errand, app: IpAddr) -> Report {
         let (ended_by, obstacle) = match ended {
             Ended::By(ended_by) => (ended_by, round.obstacle()),
             Ended::Gone => match return_of_app(errand, end, &mut held_back).await {
-                Some(back) => {
+                Some(back) if Instant::now() < end => {
                     (app, restarts) = (back, restarts + 1);
                     left = end.saturating_duration_since(Instant::now());
                     continue;
                 }
-                None => (EndedBy::Time, Some(Obstacle::Refusal)),
+                _ => (EndedBy::Time, Some(Obstacle::Refusal)),
             },
         };
         let frame = Frame {
             ended_by,
             planned_count: schedule.count(),
+            until: errand.plan.until,
             success_threshold: errand.plan.limits.success_threshold,
             connections: sender.connections(),
             retries: round.retries(),

@@ -23,7 +23,7 @@ const MEMORY_LIMIT: u64 = 256;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![alone(
         "whatever is thrown at the webhook, reviews are answered in time and within the memory limit",
-        4 * SOON,
+        8 * SOON,
         all_attacks,
     )]
 }

@@ -16,7 +16,7 @@ use tests::{
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         alone("tracked reviews are in the snapshot, the metrics and the log", 2 * SOON, tracked),
-        alone("reviews are not tracked unless somebody asks for it", SOON, untracked),
+        alone("reviews are not tracked unless somebody asks for it", 2 * SOON, untracked),
     ]
 }
 
@@ -34,7 +34,8 @@ async fn tracked() -> anyhow::Result<()> {
 
     let found = snapshot(&world).await?;
     let window = &found["webhook"]["window"];
-    ensure!(window["answered"].as_u64() >= Some(1) && window["slow"] == window["answered"], "{found}");
+    ensure!(window["answered"].as_u64() >= Some(1), "{found}");
+    ensure!(window["slow"].as_u64() >= window["answered"].as_u64(), "{found}");
     let seconds = |name: &str| window["durations"][name].as_f64().unwrap_or_default();
     let parts = ["averageDecodeSeconds", "averageDecideSeconds", "averageEncodeSeconds"].map(seconds);
     ensure!(parts.iter().all(|part| *part > 0.0), "{found}");

@@ -51,7 +51,7 @@ pub(super) struct Visit<'a> {
 /// Who waits for which pod's opening.
 pub(super) struct Reporters {
     waiting: HashMap<Box<str>, Vec<Reporter>>,
-    /// Of those that were sent away.
+    /// Of those whose reports were taken.
     tickets: HashMap<Box<str>, Ticket>,
     backlog: Backlog,
 }
@@ -69,10 +69,10 @@ impl Reporters {
         let wait = self.backlog.wait(ticket);
         let known = self.waiting.get(uid).map_or(0, Vec::len);
         let has_room = known < EACH && (known > 0 || self.waiting.len() < MOST);
+        if let Some(ticket) = ticket {
+            self.tickets.insert(uid.into(), ticket);
+        }
         if !has_room || wait > LONGEST {
-            if let Some(ticket) = ticket {
-                self.tickets.insert(uid.into(), ticket);
-            }
             let _ = answer.send(Settled::Crowded(wait.min(longest_away(deadline))));
             return;
         }
@@ -106,6 +106,7 @@ impl Reporters {
             return;
         }
         self.backlog.count(warmups.openings(), now);
+        self.tickets.retain(|uid, _| warmups.knows(uid));
         self.waiting.retain(|_, reporters| {
             reporters.retain(|reporter| !reporter.answer.is_closed());
             !reporters.is_empty()

@@ -6,7 +6,7 @@ use http_body_util::Full;
 
 use super::{
     connection::{Connection, failure},
-    response::{MAX_BODY, Received},
+    response::Received,
 };
 use crate::ground::{
     grpc,
@@ -14,7 +14,10 @@ use crate::ground::{
     outcome::{Failure, Outcome},
 };
 
-/// The first message that the app at `address` answers `call` with, 1 MiB at most.
+/// More than any answer to our own questions has, its frame included.
+const LONGEST: usize = 160 << 10;
+
+/// The first message that the app at `address` answers `call` with, 160 KiB at most.
 pub(super) async fn answer(
     connection: &mut Connection,
     call: &Message,
@@ -22,7 +25,7 @@ pub(super) async fn answer(
 ) -> Result<Vec<u8>, Outcome> {
     let sent = connection.send(call.to(address, 0).map(Full::new)).await;
     let response = sent.map_err(|error| Outcome::Failed(failure(&error)))?;
-    let received = Received::read(response, MAX_BODY).await.map_err(Outcome::Failed)?;
+    let received = Received::read(response, LONGEST).await.map_err(Outcome::Failed)?;
     match received.called() {
         Outcome::Status(200) => {}
         outcome => return Err(outcome),

@@ -19,8 +19,9 @@ use crate::ground::{
     spoken::Spoken,
 };
 
-/// How long all questions together may take: an app's first answers may load half of the program.
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long finding out may take, and how long all questions to one version of the service together: an app's first
+/// answers may load half of the program.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is known of an app's gRPC.
 #[derive(Debug)]
@@ -33,12 +34,9 @@ pub struct Described {
 
 /// Finds out how gRPC is spoken at `address`, and what `services` are there.
 pub async fn describe(address: SocketAddr, services: &BTreeSet<String>) -> Result<Described, Failure> {
-    let described = async {
-        let (spoken, mut connection) = open(address).await?;
-        let services = tell(&mut connection, address, services).await;
-        Ok(Described { spoken, services })
-    };
-    timeout(TIMEOUT, described).await.unwrap_or(Err(Failure::TimedOut))
+    let (spoken, mut connection) = timeout(TIMEOUT, open(address)).await.unwrap_or(Err(Failure::TimedOut))?;
+    let services = tell(&mut connection, address, services).await;
+    Ok(Described { spoken, services })
 }
 
 /// Clear text where the app speaks HTTP/2 in it, else TLS.
@@ -62,7 +60,8 @@ async fn tell(
     let mut untold = Untold::Unreadable;
     for method in METHODS {
         let mut teller = Teller { connection: &mut *connection, address, method };
-        match teller.tell(services).await {
+        let silent = Err(Untold::Silent(Outcome::Failed(Failure::TimedOut)));
+        match timeout(TIMEOUT, teller.tell(services)).await.unwrap_or(silent) {
             Err(silent @ Untold::Silent(_)) => untold = silent,
             told => return told,
         }

@@ -10,6 +10,7 @@ fn frame() -> Frame {
     Frame {
         ended_by: EndedBy::Count,
         planned_count: 4,
+        until: Until::Count,
         success_threshold: 0.5,
         connections: 1,
         retries: 0,
@@ -100,6 +101,23 @@ fn a_failed_call_has_http_status_200_and_its_grpc_status_in_the_message() {
     assert_eq!((report.failed_count, report.statuses), (3, [(200, 4)].into()));
     let ends = "; 2 x gRPC UNIMPLEMENTED, 1 x gRPC UNAVAILABLE; the app has no a.B/Gone";
     assert!(report.message.ends_with(ends), "{}", report.message);
+}
+
+#[test]
+fn a_warm_up_that_wants_a_stable_latency_and_ran_out_of_time_succeeds_by_what_it_sent() {
+    let late = |until| Frame { ended_by: EndedBy::Time, planned_count: 2_000, until, ..frame() };
+    assert!(statuses(&[200; 100]).report(late(Until::Stable)).success);
+    assert!(!statuses(&[500; 100]).report(late(Until::Stable)).success);
+    assert!(!statuses(&[]).report(late(Until::Stable)).success);
+    assert!(!statuses(&[200; 100]).report(late(Until::Count)).success);
+}
+
+#[test]
+fn a_share_that_is_met_exactly_is_met() {
+    let mut outcomes = vec![200; 55];
+    outcomes.extend([500; 45]);
+    let report = statuses(&outcomes).report(Frame { success_threshold: 0.55, planned_count: 100, ..frame() });
+    assert!(report.success, "{}", report.message);
 }
 
 #[test]
