@@ -28,7 +28,7 @@ pub struct Query {
 }
 
 /// Metrics that no good or bad day moves, with the test that does.
-pub const MOVED_ELSEWHERE: [(&str, &str); 9] = [
+pub const MOVED_ELSEWHERE: [(&str, &str); 11] = [
     ("kube_booster_certificate_failures_total", "files that are broken leave what was served before"),
     ("kube_booster_evictions_total", "missed pods are evicted one by one, as far as their budgets allow it"),
     (
@@ -43,7 +43,9 @@ pub const MOVED_ELSEWHERE: [(&str, &str); 9] = [
         "kube_booster_self_check_failures_total",
         "readiness is lost, and reports are not, when the API server trusts others",
     ),
-    // A scrape takes no part in the moment in which a review is there.
+    // A scrape takes no part in the moment in which a review is there, or a task waits.
+    ("kube_booster_runtime_queue_depth", "tasks_memory_and_what_was_slow_are_counted"),
+    ("kube_booster_webhook_tasks", "tasks_memory_and_what_was_slow_are_counted"),
     ("kube_booster_webhook_in_flight", "a_review_is_counted_while_it_is_there_and_timed_when_it_leaves"),
     ("kube_booster_webhook_queue_length", "a_review_is_counted_while_it_is_there_and_timed_when_it_leaves"),
     (
