@@ -94,14 +94,8 @@ impl<'a> Round<'a> {
                 }
                 Next::Wait(until) => next_before(self.start + until, &pace, &mut in_flight).await,
                 Next::Drain => in_flight.next().await,
-                Next::Gone => {
-                    self.course.given_up().for_each(|sample| self.tally.record(sample));
-                    return Ended::Gone;
-                }
-                Next::End(ended_by) => {
-                    self.course.given_up().for_each(|sample| self.tally.record(sample));
-                    return Ended::By(ended_by);
-                }
+                Next::Gone => return self.ended(Ended::Gone),
+                Next::End(ended_by) => return self.ended(Ended::By(ended_by)),
             };
             match landed {
                 Some(Landed::Request(landing)) => self.land(landing),
@@ -109,6 +103,12 @@ impl<'a> Round<'a> {
                 None => {}
             }
         }
+    }
+
+    /// What still waited to be sent again has failed.
+    fn ended(&mut self, how: Ended) -> Ended {
+        self.course.given_up().for_each(|sample| self.tally.record(sample));
+        how
     }
 
     /// The way of a request and of its answer; `None` past the last.
